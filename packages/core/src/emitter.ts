@@ -1,0 +1,60 @@
+/**
+ * Events for outsiders who watch: synchronous, never awaited, and a listener's error is the reporter's, not ours.
+ *
+ * @module
+ */
+
+/** Takes back what was registered; calling it again does nothing. */
+export type Unsubscribe = () => void;
+
+/** Something that tells its listeners of events. `E` maps each event's name to its arguments. */
+export interface Emitter<E extends { [K in keyof E]: readonly unknown[] }> {
+  /** Calls `listener` on each event of that name until the result is called. */
+  on<K extends keyof E>(event: K, listener: (...args: E[K]) => void): Unsubscribe;
+}
+
+/**
+ * The emitter behind core's and the features' events.
+ *
+ * @example
+ * const events = new EventEmitter<{ join: [name: string] }>(console.error);
+ * const off = events.on("join", (name) => console.log(name));
+ * events.emit("join", "ada");
+ * off();
+ */
+export class EventEmitter<E extends { [K in keyof E]: readonly unknown[] }> implements Emitter<E> {
+  readonly #listeners = new Map<keyof E, Set<(...args: never[]) => void>>();
+  readonly #onError: (error: unknown) => void;
+
+  /** @param onError Is told of what a listener throws; the other listeners are called all the same. */
+  constructor(onError: (error: unknown) => void) {
+    this.#onError = onError;
+  }
+
+  on<K extends keyof E>(event: K, listener: (...args: E[K]) => void): Unsubscribe {
+    let listeners = this.#listeners.get(event);
+    if (!listeners) this.#listeners.set(event, (listeners = new Set()));
+    // The same function may be registered twice; each registration is its own.
+    const own = (...args: E[K]): void => {
+      listener(...args);
+    };
+    listeners.add(own);
+    return () => {
+      listeners.delete(own);
+      if (listeners.size === 0 && this.#listeners.get(event) === listeners) this.#listeners.delete(event);
+    };
+  }
+
+  /** Calls the listeners of an event, in the order of registration. */
+  emit<K extends keyof E>(event: K, ...args: E[K]): void {
+    const listeners = this.#listeners.get(event);
+    if (!listeners) return;
+    for (const listener of [...listeners]) {
+      try {
+        (listener as (...args: E[K]) => void)(...args);
+      } catch (error) {
+        this.#onError(error);
+      }
+    }
+  }
+}

@@ -1,0 +1,13 @@
+/**
+ * Values that may come later, without paying for a promise when they are there at once.
+ *
+ * @module
+ */
+
+/** A value, or a promise of it. */
+export type MaybePromise<T> = T | Promise<T>;
+
+/** Tells whether a hook's result has to be waited for. */
+export function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}

@@ -1,0 +1,118 @@
+/**
+ * The seam between core and a runtime: what an adapter implements, and what core gives it.
+ *
+ * An adapter passes the runtime's sockets raw; core keeps the loop, the policy and the counts.
+ *
+ * @module
+ */
+import type { Connection } from "./connection.ts";
+import type { HeaderList } from "./headers.ts";
+import type { MaybePromise } from "./maybe-promise.ts";
+import type { Payload, Received, SendStatus } from "./payload.ts";
+
+/** What a transport can do. What is false is absent from the {@link Transport}, never a no-op. */
+export interface Capabilities {
+  /** Sends protocol pings and sees pongs. */
+  readonly ping: boolean;
+  /** Cuts a connection without a close frame. */
+  readonly terminate: boolean;
+  /** Negotiates permessage-deflate. */
+  readonly compression: boolean;
+  /** Stops reading from one socket. */
+  readonly pause: boolean;
+  /** Knows how many bytes wait to leave. */
+  readonly buffered: boolean;
+  /** The largest message that the runtime lets in at all, in bytes; undefined where core's own limit decides. */
+  readonly maxPayload: number | undefined;
+}
+
+/** Where a connection comes from. */
+export interface Remote {
+  /** An IP address without brackets or a port. */
+  readonly address: string;
+  readonly port?: number;
+}
+
+/**
+ * What an adapter implements for its runtime's `Socket`.
+ *
+ * @example
+ * const transport: Transport<WebSocket> = {
+ *   name: "mine",
+ *   capabilities: { ping: false, terminate: false, compression: false, pause: false, buffered: true, maxPayload: undefined },
+ *   send: (socket, payload) => (socket.send(payload), "sent"),
+ *   close: (socket, code, reason) => socket.close(code, reason),
+ *   buffered: (socket) => socket.bufferedAmount,
+ * };
+ */
+export interface Transport<Socket> {
+  /** The adapter's name, for errors, logs and metrics. */
+  readonly name: string;
+  readonly capabilities: Capabilities;
+  /** Sends one message and says what became of it. `compress` is a wish. Must not keep the payload. */
+  send(socket: Socket, payload: Payload, compress: boolean): SendStatus;
+  /** Starts the closing handshake. Code and reason are checked already. */
+  close(socket: Socket, code: number, reason: string): void;
+  /** Cuts the connection. Present where `capabilities.terminate` says so. */
+  terminate?(socket: Socket): void;
+  /** Counts the bytes that wait to leave. Present where `capabilities.buffered` says so. */
+  buffered?(socket: Socket): number;
+  /** Sends a ping of at most 125 bytes. Present where `capabilities.ping` says so. */
+  ping?(socket: Socket, data?: Uint8Array): void;
+  /** Stops or goes on reading. Present where `capabilities.pause` says so. */
+  pause?(socket: Socket, paused: boolean): void;
+}
+
+/** A request as an adapter hands it in. */
+export interface Handshake {
+  /** The request's target: path and query, as it stood in the request line. */
+  readonly url: string;
+  readonly headers: Headers;
+  readonly remote: Remote | undefined;
+  /** Aborts when the client leaves before it was answered. */
+  readonly signal: AbortSignal;
+  /** The runtime's own request. */
+  readonly raw: unknown;
+}
+
+/** Core's answer that lets a request in: write these, then call {@link Host.open}. */
+export interface Accepted {
+  readonly accept: true;
+  /** The subprotocol to name, one that the client offered; undefined for none. */
+  readonly protocol: string | undefined;
+  /** Further headers of the 101 response, in order, repeated names kept. */
+  readonly headers: HeaderList;
+}
+
+/** Core's answer that does not: write it and end the connection. */
+export interface Refused {
+  readonly accept: false;
+  readonly status: number;
+  readonly headers: HeaderList;
+  readonly body: string;
+}
+
+/**
+ * What `vel.bind` gives an adapter. Every call is safe and idempotent: nothing throws into the adapter, and what
+ * comes twice or too late is ignored.
+ */
+export interface Host<Socket> {
+  /** The largest message to let in, in bytes after inflation. */
+  readonly maxPayload: number;
+  /** Tells whether a route answers this path (the part of the target before `?`). */
+  matches(path: string): boolean;
+  /** Decides on a request. Never rejects: a failing guard or handler is a 500. */
+  upgrade(handshake: Handshake): MaybePromise<Accepted | Refused>;
+  /** Starts a connection, once 101 is written and before the first message is handed in. */
+  open(socket: Socket, accepted: Accepted): Connection;
+  /** Hands in a message. `size` is its size in bytes where the adapter knows it already. */
+  message(connection: Connection, payload: Received, size?: number): void;
+  /** Tells of a pong. */
+  pong(connection: Connection, data: Uint8Array): void;
+  /** Tells that bytes have left. */
+  drain(connection: Connection): void;
+  /** Tells of the end; code 0 or 1006 means that no close frame came. */
+  close(connection: Connection, code: number, reason: string, wasClean: boolean): void;
+  /** Tells of an error that the runtime reported. */
+  error(connection: Connection | undefined, error: unknown): void;
+}

@@ -1,0 +1,197 @@
+/**
+ * The server: routes, guards, connections and their end.
+ *
+ * @module
+ */
+import type { Clock } from "./clock.ts";
+import type { CloseInfo } from "./close.ts";
+import type { Connection } from "./connection.ts";
+import type { Emitter } from "./emitter.ts";
+import type { InvalidMessageError } from "./errors.ts";
+import type { MaybePromise } from "./maybe-promise.ts";
+import type { AnyParams, PathParams } from "./path.ts";
+import type { Received } from "./payload.ts";
+import type { Refusal } from "./refusal.ts";
+import type { Admission, PendingRequest, UpgradeRequest } from "./request.ts";
+import type { StandardSchemaV1 } from "./standard-schema.ts";
+import type { Capabilities, Host, Transport } from "./transport.ts";
+
+/** What happens when a connection's peer reads more slowly than it is sent to. */
+export interface SendBuffer {
+  /** Bytes that may wait to leave; a message that comes while more wait is dropped. Default: 1 MiB. */
+  limit?: number;
+  /** What follows the first drop: the connection is closed with 1013, or stays and only counts. Default: `close`. */
+  onFull?: "close" | "drop";
+}
+
+/** Settings of one route; those of the server are the default. */
+export interface RouteOptions {
+  /** The subprotocols that the route speaks, best first. Default: none. */
+  protocols?: readonly string[];
+  /** Default: 1 MiB, then `close`. */
+  sendBuffer?: SendBuffer;
+  /** Whether an async `message` hook is awaited before the next message is handed in. Default: true. */
+  serial?: boolean;
+}
+
+/**
+ * A handler in the hook form: the fast one. `upgrade` stands first, or the data that it adds is not inferred.
+ *
+ * A throw or rejection of any hook touches this connection alone (1011) and is reported to `onError`.
+ */
+export interface Hooks<Data = unknown, Params = AnyParams, Added = unknown, In = Received> extends RouteOptions {
+  /** Makes text frames arrive as JSON that was parsed and checked; `message` gets the schema's output. */
+  schema?: StandardSchemaV1<unknown, In>;
+  /** Decides on the request, after the guards. */
+  upgrade?(request: UpgradeRequest<Params, Data>): MaybePromise<Admission<Added> | Refusal>;
+  /** Runs first; messages that come meanwhile wait for it. */
+  open?(connection: Connection<Data & Added, Params>): unknown;
+  /** Gets each message, in order. */
+  message?(connection: Connection<Data & Added, Params>, message: In): unknown;
+  /** Gets what the schema refused. Default: closes with 1007. */
+  invalid?(connection: Connection<Data & Added, Params>, error: InvalidMessageError): unknown;
+  /** Tells that less than half of the send buffer's limit waits, after more did. */
+  drain?(connection: Connection<Data & Added, Params>): unknown;
+  /** Runs last, exactly once, after the messages that came before the close. */
+  close?(connection: Connection<Data & Added, Params>, info: CloseInfo): unknown;
+}
+
+/**
+ * A handler in the pull form: it accepts, receives and sends until it is done.
+ *
+ * Returning closes with 1000, a throw with 1011, an uncaught {@link InvalidMessageError} with 1007; an uncaught
+ * {@link DisconnectError} is a normal end. Before `accept()`, a {@link Refusal} refuses and a throw is a 500.
+ */
+export type PullHandler<Data = unknown, Params = AnyParams> = (
+  request: PendingRequest<Params, Data>,
+  // eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- plain async handlers return nothing
+) => MaybePromise<Refusal | void>;
+
+/** A guard that only checks. */
+export type CheckingGuard<Data = unknown> = (
+  request: UpgradeRequest<AnyParams, Data>,
+  // eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- plain async guards return nothing
+) => MaybePromise<Refusal | void>;
+
+/** A guard that adds to `request.data` and `connection.data`. */
+export type ProvidingGuard<Data, Added> = (
+  request: UpgradeRequest<AnyParams, Data>,
+) => MaybePromise<Admission<Added> | Refusal>;
+
+/** Something that routes can be registered on. `Data` is what the guards before it give. */
+export interface Routes<Data = unknown> {
+  /**
+   * Registers a handler for a path: literal segments, `:name`, a final `*`. The first route that fits wins.
+   *
+   * @throws {TypeError} When the path is malformed or taken.
+   * @example
+   * vel.websocket("/ws/chat/:room", async (request) => {
+   *   const connection = await request.accept();
+   *   for await (const text of connection.texts()) connection.send(`${request.params.room}: ${text}`);
+   * });
+   */
+  websocket<Path extends string>(path: Path, handler: PullHandler<Data, PathParams<Path>>): this;
+  /** Registers a pull handler with settings of its own. */
+  websocket<Path extends string>(path: Path, options: RouteOptions, handler: PullHandler<Data, PathParams<Path>>): this;
+  /** Registers a handler in the hook form. */
+  websocket<Path extends string, Added = unknown, In = Received>(
+    path: Path,
+    hooks: Hooks<Data, PathParams<Path>, Added, In>,
+  ): this;
+  /**
+   * Makes a typed scope whose routes run this guard too; changes nothing else. Forgetting the result registers
+   * nothing.
+   *
+   * @example
+   * const members = vel.with((request) => {
+   *   const key = request.headers.get("x-key");
+   *   return key ? { data: { key } } : request.reject(401);
+   * });
+   * members.websocket("/ws", { open(connection) { connection.send(connection.data.key); } });
+   */
+  with<Added>(guard: ProvidingGuard<Data, Added>): Routes<Data & Added>;
+  with(guard: CheckingGuard<Data>): Routes<Data>;
+}
+
+/** What a {@link Vel} tells its listeners. */
+export interface VelEvents {
+  /** A connection is open and its handler starts. */
+  open: [connection: Connection];
+  /** A connection has ended; once for each `open`. */
+  close: [connection: Connection, info: CloseInfo];
+  /** A request to a route was refused, with this HTTP status or close code. */
+  refuse: [request: UpgradeRequest, code: number];
+  /** A message of so many bytes was dropped, because the send buffer is full. */
+  drop: [connection: Connection, size: number];
+}
+
+/** Where an error that reached `onError` comes from. */
+export interface ErrorContext {
+  /** `guard`, `handler`, `upgrade`, `open`, `message`, `invalid`, `drain`, `close`, `listener`, `release`, `transport`. */
+  readonly stage: string;
+  readonly connection?: Connection;
+}
+
+/** Settings of a server. */
+export interface VelOptions extends Omit<RouteOptions, "protocols"> {
+  /**
+   * Whose pages may connect. `same`: the Origin's host must equal the Host header; a list: exact origins
+   * (`https://app.example.com`), `same` among them if wanted; `any`: everybody. A request without Origin passes
+   * unless it carries a Cookie, since only browsers send cookies by themselves and they send an Origin too.
+   * Default: `same`.
+   */
+  origins?: "same" | "any" | readonly string[];
+  /** The largest message to let in, in bytes; a larger one closes with 1009. Default: 1 MiB. */
+  maxPayload?: number;
+  /** How long a peer may take to answer a close, in milliseconds, before it is cut off. Default: 10,000. */
+  closeTimeout?: number;
+  /** Default: {@link systemClock}. */
+  clock?: Clock;
+  /** Is told of each error that user code or the runtime threw. Default: a line on `console.error`. */
+  onError?: (error: unknown, context: ErrorContext) => void;
+}
+
+/** How a server ends. */
+export interface CloseOptions {
+  /** The code that each connection is closed with. Default: 1001. */
+  code?: number;
+  /** The reason that goes with it. Default: empty. */
+  reason?: string;
+}
+
+/** A WebSocket server without a runtime. Made by {@link createVel}, run by an adapter. */
+export interface Vel<Data = unknown> extends Routes<Data>, Emitter<VelEvents>, AsyncDisposable {
+  /** Every connection whose handler has started and that has not ended. */
+  readonly connections: ReadonlySet<Connection>;
+  readonly clock: Clock;
+  /** False once {@link Vel.close} was called. */
+  readonly accepting: boolean;
+  /**
+   * Adds a guard for all routes. Guards run in the order of their registration, after the origin check.
+   *
+   * @throws {VelError} `ERR_VEL_STATE` once a route exists, which would miss the guard.
+   * @example
+   * const vel = createVel().use((request) => ({ data: { language: request.headers.get("accept-language") } }));
+   */
+  use<Added>(guard: ProvidingGuard<Data, Added>): Vel<Data & Added>;
+  use(guard: CheckingGuard<Data>): Vel<Data>;
+  /**
+   * States what a feature needs of the transport. The later of this and {@link Vel.bind} throws where it is missing.
+   *
+   * @throws {VelError} `ERR_VEL_UNSUPPORTED`, with the hint as the way out.
+   */
+  require(capability: keyof Capabilities, hint: string): void;
+  /**
+   * Connects a transport; called by adapters.
+   *
+   * @throws {VelError} `ERR_VEL_UNSUPPORTED` when a feature requires what the transport lacks.
+   */
+  bind<Socket>(transport: Transport<Socket>): Host<Socket>;
+  /** Reports an error to `onError`; for features, which must not throw into each other. Never throws. */
+  report(error: unknown, context: ErrorContext): void;
+  /**
+   * Refuses new requests with 503, closes every connection, and resolves when all have ended and their handlers have
+   * settled; a peer or handler that does not within `closeTimeout` is not waited for. No timer is left.
+   */
+  close(options?: CloseOptions): Promise<void>;
+}
