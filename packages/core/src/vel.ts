@@ -12,6 +12,7 @@ import type { MaybePromise } from "./maybe-promise.ts";
 import type { AnyParams, PathParams } from "./path.ts";
 import type { Received } from "./payload.ts";
 import type { Refusal } from "./refusal.ts";
+import type { ErrorContext } from "./report.ts";
 import type { Admission, PendingRequest, UpgradeRequest } from "./request.ts";
 import type { StandardSchemaV1 } from "./standard-schema.ts";
 import type { Capabilities, Host, Transport } from "./transport.ts";
@@ -125,13 +126,6 @@ export interface VelEvents {
   drop: [connection: Connection, size: number];
 }
 
-/** Where an error that reached `onError` comes from. */
-export interface ErrorContext {
-  /** `guard`, `handler`, `upgrade`, `open`, `message`, `invalid`, `drain`, `close`, `listener`, `release`, `transport`. */
-  readonly stage: string;
-  readonly connection?: Connection;
-}
-
 /** Settings of a server. */
 export interface VelOptions extends Omit<RouteOptions, "protocols"> {
   /**
@@ -187,8 +181,6 @@ export interface Vel<Data = unknown> extends Routes<Data>, Emitter<VelEvents>, A
    * @throws {VelError} `ERR_VEL_UNSUPPORTED` when a feature requires what the transport lacks.
    */
   bind<Socket>(transport: Transport<Socket>): Host<Socket>;
-  /** Reports an error to `onError`; for features, which must not throw into each other. Never throws. */
-  report(error: unknown, context: ErrorContext): void;
   /**
    * Refuses new requests with 503, closes every connection, and resolves when all have ended and their handlers have
    * settled; a peer or handler that does not within `closeTimeout` is not waited for. No timer is left.

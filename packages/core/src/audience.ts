@@ -1,0 +1,77 @@
+/**
+ * Who a room or channel speaks to: the fan-out.
+ *
+ * @module
+ */
+import type { Connection } from "./connection.ts";
+import { encode, type Message } from "./payload.ts";
+
+/** How one message is broadcast. */
+export interface BroadcastOptions {
+  /** Who does not get it. */
+  except?: Connection | ReadonlySet<Connection> | undefined;
+  /** Compresses it where that was negotiated. Default: true. */
+  compress?: boolean;
+}
+
+/**
+ * A set of connections that get the same messages. A connection leaves by itself as soon as it is not open.
+ *
+ * @example
+ * const audience = new Audience();
+ * vel.websocket("/news", { open(connection) { audience.add(connection); } });
+ * audience.broadcast({ type: "news", text: "hello" });
+ */
+export class Audience implements Iterable<Connection> {
+  readonly #members = new Map<Connection, () => void>();
+
+  /** How many connections there are. */
+  get size(): number {
+    return this.#members.size;
+  }
+
+  /** Adds a connection; false when it is in already or not open. */
+  add(connection: Connection): boolean {
+    if (this.#members.has(connection) || !connection.isOpen) return false;
+    this.#members.set(
+      connection,
+      connection.onClosing(() => this.#members.delete(connection)),
+    );
+    return true;
+  }
+
+  /** Removes a connection; false when it was not in. */
+  delete(connection: Connection): boolean {
+    this.#members.get(connection)?.();
+    return this.#members.delete(connection);
+  }
+
+  /** Tells whether a connection is in. */
+  has(connection: Connection): boolean {
+    return this.#members.has(connection);
+  }
+
+  [Symbol.iterator](): IterableIterator<Connection> {
+    return this.#members.keys();
+  }
+
+  /**
+   * Sends a message to everybody, encoded once. A slow or dead member delays nobody: what its send buffer's policy
+   * drops shows in its `messagesDropped` and in the `drop` event.
+   *
+   * @returns How many connections it was addressed to.
+   * @throws {TypeError} When the message has no JSON form; nobody has got it then.
+   */
+  broadcast(message: Message, { except, compress = true }: BroadcastOptions = {}): number {
+    const payload = encode(message);
+    const options = { compress };
+    let addressed = 0;
+    // A member whose buffer is full may be closed, and so removed, meanwhile: a Map's iterator survives that.
+    for (const connection of this.#members.keys()) {
+      if (connection === except || (except instanceof Set && except.has(connection))) continue;
+      connection.send(payload, options);
+      addressed++;
+    }
+    return addressed;
+  }
+}
