@@ -23,7 +23,7 @@ export interface Emitter<E extends { [K in keyof E]: readonly unknown[] }> {
  * off();
  */
 export class EventEmitter<E extends { [K in keyof E]: readonly unknown[] }> implements Emitter<E> {
-  readonly #listeners = new Map<keyof E, Set<(...args: never[]) => void>>();
+  readonly #listeners = new Map<keyof E, Set<(args: readonly unknown[]) => void>>();
   readonly #onError: (error: unknown) => void;
 
   /** @param onError Is told of what a listener throws; the other listeners are called all the same. */
@@ -35,8 +35,8 @@ export class EventEmitter<E extends { [K in keyof E]: readonly unknown[] }> impl
     let listeners = this.#listeners.get(event);
     if (!listeners) this.#listeners.set(event, (listeners = new Set()));
     // The same function may be registered twice; each registration is its own.
-    const own = (...args: E[K]): void => {
-      listener(...args);
+    const own = (args: readonly unknown[]): void => {
+      listener(...(args as E[K]));
     };
     listeners.add(own);
     return () => {
@@ -51,7 +51,7 @@ export class EventEmitter<E extends { [K in keyof E]: readonly unknown[] }> impl
     if (!listeners) return;
     for (const listener of [...listeners]) {
       try {
-        (listener as (...args: E[K]) => void)(...args);
+        listener(args);
       } catch (error) {
         this.#onError(error);
       }

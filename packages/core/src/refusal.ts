@@ -46,7 +46,10 @@ export class Refusal extends VelError<"ERR_VEL_REFUSED"> {
     closeReason?: string;
   }) {
     const { status, headers = [], body = "", closeCode, closeReason = "" } = answer;
-    super("ERR_VEL_REFUSED", closeCode === undefined ? `Refused with ${String(status)}` : `Refused with close code ${String(closeCode)}`);
+    super(
+      "ERR_VEL_REFUSED",
+      closeCode === undefined ? `Refused with ${String(status)}` : `Refused with close code ${String(closeCode)}`,
+    );
     this.status = status;
     this.headers = headers;
     this.body = body;
@@ -70,7 +73,8 @@ export function reject(status: number, options: RejectOptions = {}): Refusal {
   }
   const headers = [...listHeaders(options.headers)];
   if (options.retryAfter !== undefined) {
-    if (!(options.retryAfter >= 0)) throw new RangeError(`retryAfter must be 0 or more, got ${String(options.retryAfter)}`);
+    if (!(options.retryAfter >= 0))
+      throw new RangeError(`retryAfter must be 0 or more, got ${String(options.retryAfter)}`);
     headers.push(["Retry-After", String(Math.ceil(options.retryAfter / 1000))]);
   }
   return new Refusal({ status, headers, body: options.body ?? "" });

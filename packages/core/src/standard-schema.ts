@@ -28,8 +28,7 @@ export declare namespace StandardSchemaV1 {
   }
   /** The outcome of a check. */
   export type Result<Output> =
-    | { readonly value: Output; readonly issues?: undefined }
-    | { readonly issues: readonly Issue[] };
+    { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly Issue[] };
   /** One objection. */
   export interface Issue {
     readonly message: string;

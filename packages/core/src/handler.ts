@@ -1,0 +1,159 @@
+/**
+ * The two forms of a handler, brought to one: what it makes of a request, and what it does with the connection.
+ *
+ * @module
+ */
+import type { CloseInfo } from "./close.ts";
+import type { Connection } from "./connection.ts";
+import { DisconnectError, InvalidMessageError, VelError } from "./errors.ts";
+import { parseJson } from "./json.ts";
+import type { LiveConnection } from "./live-connection.ts";
+import type { LiveRequest } from "./live-request.ts";
+import { isPromise, type MaybePromise } from "./maybe-promise.ts";
+import type { Received } from "./payload.ts";
+import { Refusal } from "./refusal.ts";
+import type { ErrorContext } from "./report.ts";
+import type { Admission } from "./request.ts";
+import { validate } from "./standard-schema.ts";
+import type { Hooks, PullHandler } from "./vel.ts";
+
+/** A request that a handler lets in. */
+export interface Entry {
+  readonly admission: Admission;
+  /** Runs the handler on the open connection; `done` is called once, when it has settled. */
+  start(connection: LiveConnection, done: () => void): void;
+  /** Tells the handler that there will be no connection. */
+  abandon(): void;
+}
+
+/** A handler of either form. May throw a {@link Refusal}. */
+export type Handler = (request: LiveRequest) => MaybePromise<Entry | Refusal>;
+
+/** What the end of a handshake that never became a connection looks like to the handler. */
+const gone: CloseInfo = { code: 1006, reason: "", wasClean: false, by: "remote" };
+
+/** Makes a {@link Handler} of a pull handler, which runs from the request on and accepts in its middle. */
+export function pullHandler(handle: PullHandler, report: (error: unknown, context: ErrorContext) => void): Handler {
+  return (request) =>
+    new Promise((resolve, reject) => {
+      let accepted = false;
+      request.acceptBy((admission) => {
+        accepted = true;
+        return new Promise<Connection>((open, fail) => {
+          resolve({
+            admission,
+            start(connection, done) {
+              open(connection);
+              finished
+                .then(
+                  () => {
+                    connection.close(1000);
+                  },
+                  (error: unknown) => {
+                    connection.fail(error, "handler");
+                  },
+                )
+                .then(done, done);
+            },
+            abandon() {
+              fail(new DisconnectError(gone));
+              finished.catch((error: unknown) => {
+                if (!(error instanceof DisconnectError)) report(error, { stage: "handler" });
+              });
+            },
+          });
+        });
+      });
+      const finished = (async () => handle(request as never))();
+      finished.then(
+        (answer) => {
+          if (accepted) return;
+          const refusal = answer ?? request.refusal;
+          if (refusal) resolve(refusal);
+          else reject(new VelError("ERR_VEL_STATE", `Handler of "${request.route}" returned without an answer`));
+        },
+        (error: unknown) => {
+          if (!accepted) reject(error as Error);
+        },
+      );
+    });
+}
+
+/** Makes a {@link Handler} of hooks, which are called as things happen. */
+export function hookHandler(hooks: Hooks): Handler {
+  return (request) => {
+    const answer = hooks.upgrade?.(request) ?? {};
+    return isPromise(answer) ? answer.then(enter) : enter(answer);
+  };
+
+  function enter(answer: Admission | Refusal): Entry | Refusal {
+    if (answer instanceof Refusal) return answer;
+    return { admission: answer, start, abandon: () => undefined };
+  }
+
+  function start(connection: LiveConnection, done: () => void): void {
+    if (hooks.drain) {
+      connection.onDrain(() => {
+        void run(connection, "drain", () => hooks.drain?.(connection));
+      });
+    }
+    connection.inbox.consume((payload) => deliver(connection, payload), {
+      after: hooks.open && run(connection, "open", () => hooks.open?.(connection)),
+      serial: hooks.serial ?? true,
+      onEnd() {
+        const info = connection.closeInfo ?? gone;
+        const closed = hooks.close && run(connection, "close", () => hooks.close?.(connection, info));
+        if (isPromise(closed)) closed.then(done, done);
+        else done();
+      },
+    });
+  }
+
+  function deliver(connection: LiveConnection, payload: Received): unknown {
+    if (!hooks.message) return undefined;
+    return hooks.schema
+      ? run(connection, "message", () => deliverParsed(connection, payload))
+      : run(connection, "message", () => hooks.message?.(connection, payload));
+  }
+
+  /** Parses, checks and hands in; what does not fit goes to `invalid`, or else fails the connection. */
+  function deliverParsed(connection: LiveConnection, payload: Received): unknown {
+    let message: MaybePromise<Received>;
+    try {
+      message = check(payload);
+    } catch (error) {
+      return refuse(connection, error);
+    }
+    if (!isPromise(message)) return hooks.message?.(connection, message);
+    return message.then(
+      (checked) => hooks.message?.(connection, checked),
+      (error: unknown) => refuse(connection, error),
+    );
+  }
+
+  function check(payload: Received): MaybePromise<Received> {
+    if (typeof payload !== "string") throw new InvalidMessageError("Expected a text message, got a binary one");
+    const value = parseJson(payload);
+    // `In` is the schema's output; Received is only its default.
+    return hooks.schema ? validate(hooks.schema, value) : (value as Received);
+  }
+
+  function refuse(connection: LiveConnection, error: unknown): unknown {
+    if (!(error instanceof InvalidMessageError) || !hooks.invalid) throw error;
+    return run(connection, "invalid", () => hooks.invalid?.(connection, error));
+  }
+}
+
+/** Runs a hook; what goes wrong is its connection's end and nobody else's. The result never rejects. */
+function run(connection: LiveConnection, stage: string, hook: () => unknown): unknown {
+  try {
+    const result = hook();
+    if (!isPromise(result)) return undefined;
+    return result.then(undefined, (error: unknown) => {
+      connection.fail(error, stage);
+    });
+  } catch (error) {
+    connection.fail(error, stage);
+    return undefined;
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * What an adapter gets: a server's decisions on requests, and its connections' ways in.
+ *
+ * @module
+ */
+import type { Connection } from "./connection.ts";
+import type { Entry } from "./handler.ts";
+import type { HeaderList } from "./headers.ts";
+import { LiveConnection } from "./live-connection.ts";
+import { LiveRequest, splitTarget } from "./live-request.ts";
+import type { AnyParams } from "./path.ts";
+import type { Received } from "./payload.ts";
+import { Refusal, reject } from "./refusal.ts";
+import type { Route, VelServer } from "./server.ts";
+import type { Accepted, Handshake, Host, Refused, Transport } from "./transport.ts";
+
+/** How long a client should wait that came while the server was going down, in milliseconds. */
+const retryAfter = 1_000;
+
+/** Makes the host of a transport. */
+export function bindHost<Socket>(server: VelServer, transport: Transport<Socket>): Host<Socket> {
+  return {
+    maxPayload: server.maxPayload,
+    matches: (path) => server.routes.some((route) => route.pattern.matches(path)),
+    upgrade: (handshake) => decide(server, handshake),
+    open(socket, accepted) {
+      if (!(accepted instanceof Admitted)) throw new TypeError("Host.open() takes what Host.upgrade() gave");
+      return accepted.open(server, transport as Transport<unknown>, socket);
+    },
+    message(connection: Connection, payload: Received, size?: number) {
+      (connection as LiveConnection).receive(payload, size);
+    },
+    pong(connection, data) {
+      (connection as LiveConnection).receivePong(data);
+    },
+    drain(connection) {
+      (connection as LiveConnection).hasDrained();
+    },
+    close(connection, code, reason, wasClean) {
+      (connection as LiveConnection).end(code, reason, wasClean);
+    },
+    error(connection, error) {
+      server.report(error, { stage: "transport", connection });
+    },
+  };
+}
+
+/** A request that was let in, between the decision and the open socket. */
+class Admitted implements Accepted {
+  readonly accept = true;
+  readonly protocol: string | undefined;
+  readonly headers: HeaderList;
+  readonly #route: Route;
+  readonly #request: LiveRequest;
+  readonly #outcome: Entry | Refusal;
+  #connection: LiveConnection | undefined;
+
+  constructor(route: Route, request: LiveRequest, outcome: Entry | Refusal) {
+    this.headers = outcome instanceof Refusal ? outcome.headers : request.responseHeaders;
+    this.protocol = chooseProtocol(request, route.protocols);
+    this.#route = route;
+    this.#request = request;
+    this.#outcome = outcome;
+  }
+
+  open(server: VelServer, transport: Transport<unknown>, socket: unknown): Connection {
+    if (this.#connection) return this.#connection;
+    const { route, params, data, remote } = this.#request;
+    const connection = new LiveConnection({
+      owner: server,
+      transport,
+      socket,
+      route,
+      params,
+      data,
+      protocol: this.protocol ?? "",
+      remote,
+      sendBuffer: this.#route.sendBuffer,
+    });
+    this.#connection = connection;
+    const deferred = this.#request.takeDeferred();
+    if (deferred.length > 0) {
+      connection.onClose(() => {
+        release(server, deferred);
+      });
+    }
+    if (this.#outcome instanceof Refusal) {
+      server.opened(connection, undefined);
+      connection.close(this.#outcome.closeCode, this.#outcome.closeReason);
+    } else {
+      server.opened(connection, this.#outcome.start);
+    }
+    return connection;
+  }
+
+  /** The client left before its socket was open. */
+  abandon(): void {
+    if (!this.#connection && !(this.#outcome instanceof Refusal)) this.#outcome.abandon();
+  }
+}
+
+async function decide(server: VelServer, handshake: Handshake): Promise<Accepted | Refused> {
+  const { path } = splitTarget(handshake.url);
+  const route = server.routes.find(({ pattern }) => pattern.matches(path));
+  if (!route) return refusedWith(reject(404));
+  let params: AnyParams;
+  try {
+    params = route.pattern.params(path);
+  } catch {
+    return refusedWith(reject(400)); // a malformed percent-escape
+  }
+  const request = new LiveRequest(handshake, route.path, params);
+  const { signal } = handshake;
+  let admitted: Admitted | undefined;
+  signal.addEventListener(
+    "abort",
+    () => {
+      admitted?.abandon();
+      release(server, request.takeDeferred());
+    },
+    { once: true },
+  );
+
+  const outcome = await ask(server, route, request);
+  if (!(outcome instanceof Refusal) && (signal.aborted || !server.accepting)) {
+    outcome.abandon();
+    release(server, request.takeDeferred());
+    return refusedWith(reject(503, { retryAfter }));
+  }
+  if (outcome instanceof Refusal) {
+    if (!signal.aborted) server.refused(request, outcome);
+    if (outcome.closeCode === undefined) {
+      release(server, request.takeDeferred());
+      return refusedWith(outcome);
+    }
+  }
+  return (admitted = new Admitted(route, request, outcome));
+}
+
+/** Asks, in this order: the life cycle, the origin, the guards, the handler. The first answer wins. */
+async function ask(server: VelServer, route: Route, request: LiveRequest): Promise<Entry | Refusal> {
+  let stage = "guard";
+  try {
+    if (!server.accepting) return reject(503, { retryAfter });
+    if (!server.allowsOrigin(request.headers)) return reject(403);
+    for (const guard of route.guards) {
+      const answer = await guard(request);
+      const refusal = request.refusal ?? answer;
+      if (refusal instanceof Refusal) return refusal;
+      if (answer) request.admit(answer as Exclude<typeof answer, Refusal>);
+    }
+    stage = "upgrade";
+    const outcome = await route.handler(request);
+    const refusal = request.refusal ?? outcome;
+    if (refusal instanceof Refusal) return refusal;
+    const entry = outcome as Entry;
+    try {
+      request.admit(entry.admission);
+    } catch (error) {
+      entry.abandon();
+      throw error;
+    }
+    return entry;
+  } catch (error) {
+    if (error instanceof Refusal) return request.refusal ?? error;
+    if (request.refusal) return request.refusal;
+    if (!request.signal.aborted) server.report(error, { stage });
+    return reject(500);
+  }
+}
+
+/** The application's choice, else the route's best, if the client offered it (RFC 6455, section 4.2.2). */
+function chooseProtocol(request: LiveRequest, spoken: readonly string[]): string | undefined {
+  const wanted = request.protocol === undefined ? spoken : [request.protocol];
+  return wanted.find((protocol) => request.protocols.includes(protocol));
+}
+
+function refusedWith({ status, headers, body }: Refusal): Refused {
+  return { accept: false, status, headers, body };
+}
+
+function release(server: VelServer, deferred: readonly (() => void)[]): void {
+  for (const run of deferred) {
+    try {
+      run();
+    } catch (error) {
+      server.report(error, { stage: "release" });
+    }
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * The messages of one connection between their arrival and their handler, for both handler forms.
+ *
+ * @module
+ */
+import type { Clock } from "./clock.ts";
+import type { ReceiveOptions } from "./connection.ts";
+import { VelError, type DisconnectError } from "./errors.ts";
+import { isPromise } from "./maybe-promise.ts";
+import type { Received } from "./payload.ts";
+
+/** Takes one message; a promise is waited for and must not reject. */
+export type Consumer = (payload: Received) => unknown;
+
+/** How a consumer is run. */
+export interface ConsumeOptions {
+  /** Messages wait until this has settled; must not reject. */
+  after: unknown;
+  /** Whether a promise of the consumer is awaited before the next message. */
+  serial: boolean;
+  /** Called once, after the last message, when the connection has ended. */
+  onEnd: () => void;
+}
+
+interface Waiter {
+  resolve(payload: Received): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * A queue that is either pulled from ({@link Inbox.receive}) or pushed into one consumer ({@link Inbox.consume}).
+ * Nothing is lost before the first of the two, and what came before the connection's end is handed out before it.
+ */
+export class Inbox {
+  #queue: Received[] = [];
+  /** Index of the first message that was not taken; keeps taking O(1). */
+  #head = 0;
+  readonly #waiters: Waiter[] = [];
+  #consumer: Consumer | undefined;
+  #serial = true;
+  #onEnd: (() => void) | undefined;
+  /** Whether the consumer, or what comes before it, is still running. */
+  #busy = false;
+  #discarding = false;
+  #end: DisconnectError | undefined;
+
+  /** Puts in a message. */
+  push(payload: Received): void {
+    if (this.#discarding) return;
+    const waiter = this.#waiters.shift();
+    if (waiter) waiter.resolve(payload);
+    else if (this.#consumer && !this.#busy && this.#isEmpty) this.#hand(this.#consumer, payload);
+    else this.#queue.push(payload);
+  }
+
+  /** Throws away what waits and what still comes. */
+  discard(): void {
+    this.#discarding = true;
+    this.#queue = [];
+    this.#head = 0;
+  }
+
+  /** Tells that nothing comes any more, and what to throw at those who still ask. */
+  end(error: DisconnectError): void {
+    this.#end = error;
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+    this.#pump();
+  }
+
+  /** Takes the next message, waiting for it. */
+  receive({ signal, timeout }: ReceiveOptions, clock: Clock): Promise<Received> {
+    if (this.#consumer) {
+      return Promise.reject(new VelError("ERR_VEL_STATE", "Cannot receive: a message hook gets the messages"));
+    }
+    if (signal?.aborted) return Promise.reject(signal.reason as Error);
+    if (!this.#isEmpty) return Promise.resolve(this.#take());
+    if (this.#end) return Promise.reject(this.#end);
+    return new Promise((resolve, reject) => {
+      let timer: unknown;
+      const settle = (): void => {
+        clock.clearTimeout(timer);
+        signal?.removeEventListener("abort", onAbort);
+      };
+      const waiter: Waiter = {
+        resolve(payload) {
+          settle();
+          resolve(payload);
+        },
+        reject(error) {
+          settle();
+          reject(error as Error);
+        },
+      };
+      const giveUp = (error: unknown): void => {
+        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+        waiter.reject(error);
+      };
+      const onAbort = (): void => {
+        giveUp(signal?.reason);
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+      if (timeout !== undefined) {
+        timer = clock.setTimeout(() => {
+          giveUp(new VelError("ERR_VEL_TIMEOUT", `No message within ${String(timeout)} ms`));
+        }, timeout);
+      }
+      this.#waiters.push(waiter);
+    });
+  }
+
+  /** Hands every message to a consumer from now on, in order, those that wait first. */
+  consume(consumer: Consumer, { after, serial, onEnd }: ConsumeOptions): void {
+    this.#consumer = consumer;
+    this.#serial = serial;
+    this.#onEnd = onEnd;
+    if (isPromise(after)) this.#waitFor(after);
+    else this.#pump();
+  }
+
+  get #isEmpty(): boolean {
+    return this.#head === this.#queue.length;
+  }
+
+  #take(): Received {
+    const payload = this.#queue[this.#head] as Received;
+    this.#queue[this.#head++] = ""; // let go of it before the array is
+    if (this.#isEmpty) {
+      this.#queue = [];
+      this.#head = 0;
+    }
+    return payload;
+  }
+
+  #hand(consumer: Consumer, payload: Received): void {
+    const result = consumer(payload);
+    if (this.#serial && isPromise(result)) this.#waitFor(result);
+  }
+
+  #waitFor(running: PromiseLike<unknown>): void {
+    this.#busy = true;
+    running.then(() => {
+      this.#busy = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    if (!this.#consumer) return;
+    while (!this.#busy && !this.#isEmpty) this.#hand(this.#consumer, this.#take());
+    if (this.#busy || !this.#end) return;
+    const onEnd = this.#onEnd;
+    this.#onEnd = undefined;
+    onEnd?.();
+  }
+}

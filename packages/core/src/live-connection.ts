@@ -1,0 +1,412 @@
+/**
+ * The connection behind the {@link Connection} interface: one life cycle over every transport.
+ *
+ * @module
+ */
+import type { Clock } from "./clock.ts";
+import { assertCloseCode, truncateReason, type CloseInfo } from "./close.ts";
+import type { Connection, ReceiveOptions, SendOptions } from "./connection.ts";
+import type { Unsubscribe } from "./emitter.ts";
+import { DisconnectError, InvalidMessageError, VelError } from "./errors.ts";
+import { randomId } from "./id.ts";
+import { Inbox } from "./inbox.ts";
+import { parseJson } from "./json.ts";
+import type { AnyParams } from "./path.ts";
+import { encodeJson, payloadSize, type Json, type Payload, type Received, type SendStatus } from "./payload.ts";
+import type { ErrorContext } from "./report.ts";
+import { validate, type StandardSchemaV1 } from "./standard-schema.ts";
+import type { Capabilities, Remote, Transport } from "./transport.ts";
+
+/** What a connection needs of the server that it belongs to. */
+export interface ConnectionOwner {
+  readonly clock: Clock;
+  readonly closeTimeout: number;
+  readonly maxPayload: number;
+  report(error: unknown, context: ErrorContext): void;
+  dropped(connection: LiveConnection, size: number): void;
+  ended(connection: LiveConnection, info: CloseInfo): void;
+}
+
+/** What makes one connection. */
+export interface ConnectionSetup {
+  readonly owner: ConnectionOwner;
+  readonly transport: Transport<unknown>;
+  readonly socket: unknown;
+  readonly route: string;
+  readonly params: AnyParams;
+  readonly data: unknown;
+  readonly protocol: string;
+  readonly remote: Remote | undefined;
+  readonly sendBuffer: { readonly limit: number; readonly onFull: "close" | "drop" };
+}
+
+/** See {@link Connection} for what users see; the methods below the line are core's own. */
+export class LiveConnection implements Connection {
+  readonly id: string = randomId();
+  readonly route: string;
+  readonly params: AnyParams;
+  readonly data: unknown;
+  readonly protocol: string;
+  readonly remote: Remote | undefined;
+  messagesReceived = 0;
+  bytesReceived = 0;
+  messagesSent = 0;
+  bytesSent = 0;
+  messagesDropped = 0;
+  framesReceived = 0;
+  /** Where messages wait for the handler. */
+  readonly inbox: Inbox = new Inbox();
+
+  readonly #owner: ConnectionOwner;
+  readonly #transport: Transport<unknown>;
+  readonly #socket: unknown;
+  readonly #sendBuffer: ConnectionSetup["sendBuffer"];
+  #isOpen = true;
+  #info: CloseInfo | undefined;
+  /** What this side closed with; undefined while it has not. */
+  #said: { code: number; reason: string } | undefined;
+  #closeTimer: unknown;
+  /** Whether the transport is being told to close: some answer from within the call. */
+  #isTelling = false;
+  /** Whether more than half of the send buffer's limit waited when last looked at. */
+  #isBacked = false;
+  // Made on first use: most connections never have any of these.
+  #abort: AbortController | undefined;
+  #closing: Set<() => void> | undefined;
+  #closed: Set<(info: CloseInfo) => void> | undefined;
+  #pongs: Set<(data: Uint8Array) => void> | undefined;
+  #drains: Set<() => void> | undefined;
+
+  constructor(setup: ConnectionSetup) {
+    this.#owner = setup.owner;
+    this.#transport = setup.transport;
+    this.#socket = setup.socket;
+    this.#sendBuffer = setup.sendBuffer;
+    this.route = setup.route;
+    this.params = setup.params;
+    this.data = setup.data;
+    this.protocol = setup.protocol;
+    this.remote = setup.remote;
+  }
+
+  get capabilities(): Capabilities {
+    return this.#transport.capabilities;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  get closeInfo(): CloseInfo | undefined {
+    return this.#info;
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#abort) {
+      this.#abort = new AbortController();
+      if (!this.#isOpen) this.#abort.abort();
+    }
+    return this.#abort.signal;
+  }
+
+  get bufferedAmount(): number | undefined {
+    return this.#transport.buffered?.(this.#socket);
+  }
+
+  send(payload: Payload, options?: SendOptions): SendStatus {
+    if (typeof payload !== "string" && !(payload instanceof Uint8Array)) {
+      throw new TypeError(`Payload must be a string or Uint8Array, got ${typeof payload}: use sendJson() for values`);
+    }
+    if (!this.#isOpen) return "closed";
+    const size = payloadSize(payload);
+    if ((this.bufferedAmount ?? 0) > this.#sendBuffer.limit) return this.#drop(size);
+    const status =
+      this.#attempt(() => this.#transport.send(this.#socket, payload, options?.compress ?? true)) ?? "closed";
+    if (status === "dropped") return this.#drop(size);
+    if (status === "closed") return status;
+    this.messagesSent++;
+    this.bytesSent += size;
+    if (status === "queued" || this.#isOverHalf) this.#isBacked = true;
+    return this.#isBacked ? "queued" : "sent";
+  }
+
+  sendJson(value: Json, options?: SendOptions): SendStatus {
+    return this.send(encodeJson(value), options);
+  }
+
+  drained(): Promise<void> {
+    if (!this.#isOpen || !this.#isOverHalf) return Promise.resolve();
+    this.#isBacked = true;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        off();
+        this.#drains?.delete(done);
+        resolve();
+      };
+      const off = this.onClosing(done);
+      this.onDrain(done);
+    });
+  }
+
+  ping(data?: Uint8Array): void {
+    const ping = this.#transport.ping?.bind(this.#transport);
+    if (!ping) {
+      throw new VelError(
+        "ERR_VEL_UNSUPPORTED",
+        `Transport "${this.#transport.name}" cannot ping: ask capabilities.ping first`,
+      );
+    }
+    if (data !== undefined && !(data instanceof Uint8Array)) throw new TypeError("Ping data must be a Uint8Array");
+    if (data && data.byteLength > 125)
+      throw new RangeError(`Ping data must be at most 125 bytes, got ${String(data.byteLength)}`);
+    if (this.#isOpen)
+      this.#attempt(() => {
+        ping(this.#socket, data);
+      });
+  }
+
+  close(code = 1000, reason = ""): void {
+    assertCloseCode(code);
+    const text = truncateReason(reason);
+    if (!this.#isOpen) return;
+    this.#said = { code, reason: text };
+    this.inbox.discard();
+    this.#closeTimer = this.#owner.clock.setTimeout(() => {
+      this.#cut();
+    }, this.#owner.closeTimeout);
+    this.#tell(() => {
+      this.#transport.close(this.#socket, code, text);
+    });
+    this.#leave();
+  }
+
+  terminate(): void {
+    if (this.#info) return;
+    this.#said ??= { code: 1006, reason: "" };
+    this.inbox.discard();
+    this.#cut();
+    this.#leave();
+  }
+
+  async receiveText(options: ReceiveOptions = {}): Promise<string> {
+    const payload = await this.inbox.receive(options, this.#owner.clock);
+    if (typeof payload !== "string") throw new InvalidMessageError("Expected a text message, got a binary one");
+    return payload;
+  }
+
+  async receiveBytes(options: ReceiveOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    const payload = await this.inbox.receive(options, this.#owner.clock);
+    if (typeof payload === "string") throw new InvalidMessageError("Expected a binary message, got a text one");
+    return payload;
+  }
+
+  receiveJson(options?: ReceiveOptions): Promise<unknown>;
+  receiveJson<Schema extends StandardSchemaV1>(
+    schema: Schema,
+    options?: ReceiveOptions,
+  ): Promise<StandardSchemaV1.InferOutput<Schema>>;
+  async receiveJson(first: StandardSchemaV1 | ReceiveOptions = {}, options: ReceiveOptions = {}): Promise<unknown> {
+    const schema = "~standard" in first ? first : undefined;
+    const value = parseJson(await this.receiveText(schema ? options : (first as ReceiveOptions)));
+    return schema ? validate(schema, value) : value;
+  }
+
+  texts(): AsyncIterableIterator<string> {
+    return iterate(() => this.receiveText());
+  }
+
+  bytes(): AsyncIterableIterator<Uint8Array<ArrayBuffer>> {
+    return iterate(() => this.receiveBytes());
+  }
+
+  jsons(): AsyncIterableIterator<unknown>;
+  jsons<Schema extends StandardSchemaV1>(schema: Schema): AsyncIterableIterator<StandardSchemaV1.InferOutput<Schema>>;
+  jsons(schema?: StandardSchemaV1): AsyncIterableIterator<unknown> {
+    return iterate(() => (schema ? this.receiveJson(schema) : this.receiveJson()));
+  }
+
+  onClosing(listener: () => void): Unsubscribe {
+    if (this.#isOpen) return subscribe((this.#closing ??= new Set()), listener);
+    this.#notify(listener);
+    return () => undefined;
+  }
+
+  onClose(listener: (info: CloseInfo) => void): Unsubscribe {
+    if (!this.#info) return subscribe((this.#closed ??= new Set()), listener);
+    const info = this.#info;
+    this.#notify(() => {
+      listener(info);
+    });
+    return () => undefined;
+  }
+
+  onPong(listener: (data: Uint8Array) => void): Unsubscribe {
+    return subscribe((this.#pongs ??= new Set()), listener);
+  }
+
+  // ------------------------------------------------------------------------------------------- core's own, see Host
+
+  /** Calls back each time that the send buffer has drained below half of its limit, after it was above. */
+  onDrain(listener: () => void): Unsubscribe {
+    return subscribe((this.#drains ??= new Set()), listener);
+  }
+
+  /** A message came. */
+  receive(payload: Received, size: number = payloadSize(payload)): void {
+    this.framesReceived++;
+    if (!this.#isOpen) return;
+    this.messagesReceived++;
+    this.bytesReceived += size;
+    // Transports that know the limit never let such a message in; this is for those that cannot.
+    if (size > this.#owner.maxPayload) this.close(1009, "message too big");
+    else this.inbox.push(payload);
+  }
+
+  /** A pong came. */
+  receivePong(data: Uint8Array): void {
+    this.framesReceived++;
+    for (const listener of [...(this.#pongs ?? [])]) {
+      this.#notify(() => {
+        listener(data);
+      });
+    }
+  }
+
+  /** Bytes have left. */
+  hasDrained(): void {
+    if (!this.#isBacked || this.#isOverHalf) return;
+    this.#isBacked = false;
+    for (const listener of [...(this.#drains ?? [])]) this.#notify(listener);
+  }
+
+  /** The transport says that it is over. Whatever comes after the first time is ignored. */
+  end(code: number, reason: string, wasClean: boolean): void {
+    if (this.#info) return;
+    if (this.#isTelling) {
+      // Bun calls back inside close(): nobody's close() shall run its own listeners.
+      queueMicrotask(() => {
+        this.end(code, reason, wasClean);
+      });
+      return;
+    }
+    this.#info = this.#said
+      ? { ...this.#said, wasClean: wasClean && this.#said.code !== 1006, by: "local" }
+      : { code: code === 0 ? 1006 : code, reason, wasClean: wasClean && code !== 0 && code !== 1006, by: "remote" };
+    const info = this.#info;
+    this.#owner.clock.clearTimeout(this.#closeTimer);
+    this.#leave();
+    this.inbox.end(new DisconnectError(info));
+    const listeners = this.#closed;
+    this.#closed = undefined;
+    for (const listener of listeners ?? []) {
+      this.#notify(() => {
+        listener(info);
+      });
+    }
+    this.#owner.ended(this, info);
+  }
+
+  /** The handler failed: the one place that says what that means for its connection. */
+  fail(error: unknown, stage: string): void {
+    if (error instanceof DisconnectError && !this.#isOpen) return; // the normal end of a handler whose peer has gone
+    if (error instanceof InvalidMessageError) {
+      this.close(1007, "invalid message");
+      return;
+    }
+    this.#owner.report(error, { stage, connection: this });
+    this.close(1011, "internal error");
+  }
+
+  get #isOverHalf(): boolean {
+    return (this.bufferedAmount ?? 0) > this.#sendBuffer.limit / 2;
+  }
+
+  #drop(size: number): SendStatus {
+    this.messagesDropped++;
+    this.#owner.dropped(this, size);
+    if (this.#sendBuffer.onFull === "close") this.close(1013, "send buffer full");
+    return "dropped";
+  }
+
+  /** Stops being open, once, and tells those who hold the connection. */
+  #leave(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    const listeners = this.#closing;
+    this.#closing = undefined;
+    for (const listener of listeners ?? []) this.#notify(listener);
+    this.#abort?.abort();
+  }
+
+  /** Ends without waiting for the peer. */
+  #cut(): void {
+    this.#tell(() => {
+      if (this.#transport.terminate) this.#transport.terminate(this.#socket);
+      else if (this.#isOpen) this.#transport.close(this.#socket, 1001, "");
+    });
+    queueMicrotask(() => {
+      this.end(1006, "", false);
+    });
+  }
+
+  #tell(call: () => void): void {
+    this.#isTelling = true;
+    this.#attempt(call);
+    this.#isTelling = false;
+  }
+
+  #attempt<T>(call: () => T): T | undefined {
+    try {
+      return call();
+    } catch (error) {
+      this.#owner.report(error, { stage: "transport", connection: this });
+      return undefined;
+    }
+  }
+
+  #notify(listener: () => void): void {
+    try {
+      listener();
+    } catch (error) {
+      this.#owner.report(error, { stage: "listener", connection: this });
+    }
+  }
+}
+
+/** Each registration is its own, even of the same function. */
+function subscribe<Args extends unknown[]>(
+  listeners: Set<(...args: Args) => void>,
+  listener: (...args: Args) => void,
+): Unsubscribe {
+  const own = (...args: Args): void => {
+    listener(...args);
+  };
+  listeners.add(own);
+  return () => {
+    listeners.delete(own);
+  };
+}
+
+/** Reads until the connection ends. An error is thrown at the reader, who may read on. */
+function iterate<T>(read: () => Promise<T>): AsyncIterableIterator<T> {
+  let done = false;
+  return {
+    async next() {
+      if (done) return { done: true, value: undefined };
+      try {
+        return { done: false, value: await read() };
+      } catch (error) {
+        if (!(error instanceof DisconnectError)) throw error;
+        done = true;
+        return { done: true, value: undefined };
+      }
+    },
+    return() {
+      done = true;
+      return Promise.resolve({ done: true, value: undefined });
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}

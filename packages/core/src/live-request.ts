@@ -1,0 +1,162 @@
+/**
+ * The request behind the {@link PendingRequest} interface, and the bookkeeping of its one answer.
+ *
+ * @module
+ */
+import type { Connection } from "./connection.ts";
+import { VelError } from "./errors.ts";
+import { listHeaders, type HeaderList } from "./headers.ts";
+import type { AnyParams } from "./path.ts";
+import { refuseByClose, reject, type Refusal, type RejectOptions } from "./refusal.ts";
+import type { Admission, PendingRequest } from "./request.ts";
+import type { Handshake, Remote } from "./transport.ts";
+
+/** See {@link PendingRequest} for what users see; the members below the line are core's own. */
+export class LiveRequest implements PendingRequest {
+  readonly route: string;
+  readonly path: string;
+  readonly params: AnyParams;
+  readonly headers: Headers;
+  readonly remote: Remote | undefined;
+  readonly signal: AbortSignal;
+  readonly raw: unknown;
+  readonly protocols: readonly string[];
+  readonly #search: string;
+  #query: URLSearchParams | undefined;
+  #cookies: ReadonlyMap<string, string> | undefined;
+  #data: object = {};
+  #refusal: Refusal | undefined;
+  #protocol: string | undefined;
+  readonly #responseHeaders: (readonly [string, string])[] = [];
+  #deferred: (() => void)[] | undefined = [];
+  #onAccept: ((admission: Admission) => Promise<Connection>) | undefined;
+
+  constructor(handshake: Handshake, route: string, params: AnyParams) {
+    const { path, search } = splitTarget(handshake.url);
+    this.route = route;
+    this.path = path;
+    this.params = params;
+    this.headers = handshake.headers;
+    this.remote = handshake.remote;
+    this.signal = handshake.signal;
+    this.raw = handshake.raw;
+    this.protocols = (handshake.headers.get("sec-websocket-protocol") ?? "")
+      .split(",")
+      .map((name) => name.trim())
+      .filter((name) => name !== "");
+    this.#search = search;
+  }
+
+  get query(): URLSearchParams {
+    return (this.#query ??= new URLSearchParams(this.#search));
+  }
+
+  get cookies(): ReadonlyMap<string, string> {
+    return (this.#cookies ??= parseCookies(this.headers.get("cookie") ?? ""));
+  }
+
+  get data(): object {
+    return this.#data;
+  }
+
+  reject(status: number, options?: RejectOptions): Refusal {
+    return this.#refuse(reject(status, options));
+  }
+
+  close(code: number, reason?: string): Refusal {
+    return this.#refuse(refuseByClose(code, reason));
+  }
+
+  defer(release: () => void): void {
+    if (this.#deferred) this.#deferred.push(release);
+    else release(); // its life is over already
+  }
+
+  // The one type that every caller's Data fits: what it really is stands in the guards' and routes' types.
+  accept(admission: Admission = {}): Promise<Connection<never, never>> {
+    const onAccept = this.#onAccept;
+    if (this.#refusal || !onAccept) {
+      const why = this.#refusal ? "it is refused already" : "it is accepted already, or not yours to accept";
+      return Promise.reject(new VelError("ERR_VEL_STATE", `Cannot accept the request: ${why}`));
+    }
+    this.#onAccept = undefined;
+    const opened = onAccept(admission) as Promise<Connection<never, never>>;
+    opened.catch(() => undefined); // a handler that does not await it misses nothing that matters to the process
+    return opened;
+  }
+
+  // ---------------------------------------------------------------------------------------------------- core's own
+
+  /** The first refusal that was made, whether or not somebody returned it: the first answer wins. */
+  get refusal(): Refusal | undefined {
+    return this.#refusal;
+  }
+
+  /** The subprotocol that the application asked for. */
+  get protocol(): string | undefined {
+    return this.#protocol;
+  }
+
+  /** The headers to add to the 101 response. */
+  get responseHeaders(): HeaderList {
+    return this.#responseHeaders;
+  }
+
+  /** Lets {@link LiveRequest.accept} be called, once. */
+  acceptBy(onAccept: (admission: Admission) => Promise<Connection>): void {
+    this.#onAccept = onAccept;
+  }
+
+  /** Takes in what a guard, `upgrade` or `accept()` gave. */
+  admit({ data, protocol, headers }: Admission): void {
+    this.#responseHeaders.push(...listHeaders(headers));
+    if (protocol !== undefined) this.#protocol = protocol;
+    if (data !== undefined) this.#data = Object.assign({}, this.#data, data);
+  }
+
+  /** Hands over what is to be released; from now on {@link LiveRequest.defer} runs at once. */
+  takeDeferred(): readonly (() => void)[] {
+    const deferred = this.#deferred ?? [];
+    this.#deferred = undefined;
+    return deferred;
+  }
+
+  #refuse(refusal: Refusal): Refusal {
+    return (this.#refusal ??= refusal);
+  }
+}
+
+/** Splits a request's target into its path and its query, without the question mark. */
+export function splitTarget(url: string): { path: string; search: string } {
+  const mark = url.indexOf("?");
+  return mark < 0 ? { path: url, search: "" } : { path: url.slice(0, mark), search: url.slice(mark + 1) };
+}
+
+/** Reads a Cookie header (RFC 6265, section 4.2); the first of a name wins, what is malformed is left as it is. */
+function parseCookies(header: string): ReadonlyMap<string, string> {
+  const cookies = new Map<string, string>();
+  for (const pair of header.split(";")) {
+    const equals = pair.indexOf("=");
+    if (equals < 0) continue;
+    const name = pair.slice(0, equals).trim();
+    if (!cookies.has(name))
+      cookies.set(
+        name,
+        decode(
+          pair
+            .slice(equals + 1)
+            .trim()
+            .replace(/^"(.*)"$/, "$1"),
+        ),
+      );
+  }
+  return cookies;
+}
+
+function decode(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * The server behind the {@link Vel} interface.
+ *
+ * @module
+ */
+import { systemClock, type Clock } from "./clock.ts";
+import { assertCloseCode, type CloseInfo } from "./close.ts";
+import type { Connection } from "./connection.ts";
+import { EventEmitter, type Unsubscribe } from "./emitter.ts";
+import { VelError } from "./errors.ts";
+import { hookHandler, pullHandler, type Handler } from "./handler.ts";
+import { bindHost } from "./host.ts";
+import type { ConnectionOwner, LiveConnection } from "./live-connection.ts";
+import { originCheck, type OriginCheck } from "./origin.ts";
+import { compilePath, type PathPattern } from "./path.ts";
+import { logError, type ErrorContext } from "./report.ts";
+import type { Refusal } from "./refusal.ts";
+import type { Admission, UpgradeRequest } from "./request.ts";
+import type { MaybePromise } from "./maybe-promise.ts";
+import type { Capabilities, Host, Transport } from "./transport.ts";
+import type { CloseOptions, Hooks, PullHandler, RouteOptions, Routes, Vel, VelEvents, VelOptions } from "./vel.ts";
+
+/** A guard of either kind, its types forgotten. */
+// eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- as the public types have it
+export type Guard = (request: UpgradeRequest) => MaybePromise<Admission | Refusal | void>;
+
+/** A registered route. */
+export interface Route {
+  readonly path: string;
+  readonly pattern: PathPattern;
+  readonly guards: readonly Guard[];
+  readonly handler: Handler;
+  readonly protocols: readonly string[];
+  readonly sendBuffer: { readonly limit: number; readonly onFull: "close" | "drop" };
+}
+
+/**
+ * Makes a server. It listens nowhere by itself: an adapter's `serve`, `attach` or `handler` runs it.
+ *
+ * @throws {TypeError} When a listed origin is malformed.
+ * @throws {RangeError} When a limit or time is not a positive number.
+ * @example
+ * import { createVel } from "@vel/core";
+ * import { serve } from "@vel/node";
+ *
+ * const vel = createVel();
+ * vel.websocket("/ws", { message: (connection, message) => connection.send(message) });
+ * await serve(vel, { port: 3000 });
+ */
+export function createVel(options: VelOptions = {}): Vel {
+  return new VelServer(options);
+}
+
+/** Registers routes behind its own guards and those of the scope around it. */
+class Scope implements Routes {
+  readonly #around: Scope | undefined;
+  readonly #own: readonly Guard[];
+
+  constructor(around: Scope | undefined, own: readonly Guard[]) {
+    this.#around = around;
+    this.#own = own;
+  }
+
+  websocket(
+    path: string,
+    first: PullHandler<never, never> | Hooks<never, never, never, never> | RouteOptions,
+    second?: PullHandler<never, never>,
+  ): this {
+    this.server.register(
+      path,
+      this.guards,
+      first as PullHandler | Hooks | RouteOptions,
+      second as PullHandler | undefined,
+    );
+    return this;
+  }
+
+  with(guard: Guard): Scope {
+    return new Scope(this, [guard]);
+  }
+
+  get guards(): readonly Guard[] {
+    return [...(this.#around?.guards ?? []), ...this.#own];
+  }
+
+  get server(): VelServer {
+    if (!this.#around) throw new VelError("ERR_VEL_STATE", "A scope outside of any server");
+    return this.#around.server;
+  }
+}
+
+/** See {@link Vel} for what users see; the members below the line are core's own. */
+export class VelServer extends Scope implements Vel, ConnectionOwner {
+  readonly clock: Clock;
+  readonly closeTimeout: number;
+  readonly maxPayload: number;
+  readonly allowsOrigin: OriginCheck;
+  readonly connections: Set<Connection> = new Set<Connection>();
+  readonly routes: Route[] = [];
+  readonly #onError: (error: unknown, context: ErrorContext) => void;
+  readonly #defaults: RouteOptions;
+  readonly #guards: Guard[];
+  readonly #events: EventEmitter<VelEvents>;
+  readonly #requirements = new Map<keyof Capabilities, string>();
+  readonly #transports: Transport<never>[] = [];
+  /** Everything that has a socket, connections that are accepted only to be closed included. */
+  readonly #live = new Set<LiveConnection>();
+  /** How many handlers have started and not settled. */
+  #running = 0;
+  #closing: Promise<void> | undefined;
+  #onIdle: (() => void) | undefined;
+
+  constructor(options: VelOptions) {
+    const guards: Guard[] = [];
+    super(undefined, guards);
+    this.#guards = guards;
+    this.clock = options.clock ?? systemClock;
+    this.closeTimeout = positive("closeTimeout", options.closeTimeout ?? 10_000);
+    this.maxPayload = positive("maxPayload", options.maxPayload ?? 2 ** 20);
+    this.allowsOrigin = originCheck(options.origins ?? "same");
+    this.#onError = options.onError ?? logError;
+    this.#defaults = options;
+    this.#events = new EventEmitter((error) => {
+      this.report(error, { stage: "listener" });
+    });
+  }
+
+  override get server(): VelServer {
+    return this;
+  }
+
+  get accepting(): boolean {
+    return !this.#closing;
+  }
+
+  on<K extends keyof VelEvents>(event: K, listener: (...args: VelEvents[K]) => void): Unsubscribe {
+    return this.#events.on(event, listener);
+  }
+
+  use(guard: Guard): Vel<never> {
+    if (this.routes.length > 0) {
+      throw new VelError(
+        "ERR_VEL_STATE",
+        "Cannot use a guard for all routes: a route is registered already and would miss it",
+      );
+    }
+    this.#guards.push(guard);
+    return this as Vel as Vel<never>;
+  }
+
+  require(capability: keyof Capabilities, hint: string): void {
+    for (const transport of this.#transports) assertCapability(transport, capability, hint);
+    this.#requirements.set(capability, hint);
+  }
+
+  bind<Socket>(transport: Transport<Socket>): Host<Socket> {
+    for (const [capability, hint] of this.#requirements) assertCapability(transport, capability, hint);
+    this.#transports.push(transport);
+    return bindHost(this, transport);
+  }
+
+  close({ code = 1001, reason = "" }: CloseOptions = {}): Promise<void> {
+    assertCloseCode(code);
+    this.#closing ??= new Promise((resolve) => {
+      const timer = this.clock.setTimeout(resolve, this.closeTimeout);
+      this.#onIdle = () => {
+        this.clock.clearTimeout(timer);
+        resolve();
+      };
+    });
+    for (const connection of this.#live) connection.close(code, reason);
+    this.#settle();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // ---------------------------------------------------------------------------------------------------- core's own
+
+  /** Adds a route, see {@link Routes.websocket}. */
+  register(
+    path: string,
+    guards: readonly Guard[],
+    first: PullHandler | Hooks | RouteOptions,
+    second?: PullHandler,
+  ): void {
+    const pattern = compilePath(path);
+    if (this.routes.some((route) => route.path === path)) throw new TypeError(`Route "${path}" is registered already`);
+    const pull = typeof first === "function" ? first : second;
+    const own: RouteOptions = typeof first === "function" ? {} : first;
+    const report = this.report.bind(this);
+    this.routes.push({
+      path,
+      pattern,
+      guards,
+      handler: pull
+        ? pullHandler(pull, report)
+        : hookHandler({ serial: this.#defaults.serial ?? true, ...(own as Hooks) }),
+      protocols: own.protocols ?? [],
+      sendBuffer: {
+        limit: positive("sendBuffer.limit", own.sendBuffer?.limit ?? this.#defaults.sendBuffer?.limit ?? 2 ** 20),
+        onFull: own.sendBuffer?.onFull ?? this.#defaults.sendBuffer?.onFull ?? "close",
+      },
+    });
+  }
+
+  /** Takes in a connection and runs its handler; without a handler it is only waited for. */
+  opened(
+    connection: LiveConnection,
+    start: ((connection: LiveConnection, done: () => void) => void) | undefined,
+  ): void {
+    this.#live.add(connection);
+    if (!start) return;
+    this.connections.add(connection);
+    this.#running++;
+    this.#events.emit("open", connection);
+    start(connection, () => {
+      this.#running--;
+      this.#settle();
+    });
+    if (!this.accepting) connection.close(1001);
+  }
+
+  ended(connection: LiveConnection, info: CloseInfo): void {
+    this.#live.delete(connection);
+    if (this.connections.delete(connection)) this.#events.emit("close", connection, info);
+    this.#settle();
+  }
+
+  dropped(connection: LiveConnection, size: number): void {
+    this.#events.emit("drop", connection, size);
+  }
+
+  refused(request: UpgradeRequest, refusal: Refusal): void {
+    this.#events.emit("refuse", request, refusal.closeCode ?? refusal.status);
+  }
+
+  report(error: unknown, context: ErrorContext): void {
+    try {
+      this.#onError(error, context);
+    } catch (failure) {
+      logError(failure, { stage: "onError" });
+      logError(error, context);
+    }
+  }
+
+  #settle(): void {
+    if (this.#running === 0 && this.#live.size === 0) this.#onIdle?.();
+  }
+}
+
+function assertCapability(transport: Transport<never>, capability: keyof Capabilities, hint: string): void {
+  if (transport.capabilities[capability] === false) {
+    throw new VelError("ERR_VEL_UNSUPPORTED", `Transport "${transport.name}" lacks "${capability}": ${hint}`);
+  }
+}
+
+function positive(name: string, value: number): number {
+  if (!(value > 0)) throw new RangeError(`Option "${name}" must be a positive number, got ${String(value)}`);
+  return value;
+}
