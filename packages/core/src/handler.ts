@@ -80,7 +80,7 @@ export function pullHandler(handle: PullHandler, report: (error: unknown, contex
 }
 
 /** Makes a {@link Handler} of hooks, which are called as things happen. */
-export function hookHandler(hooks: Hooks): Handler {
+export function hookHandler(hooks: Hooks, serial: boolean): Handler {
   return (request) => {
     const answer = hooks.upgrade?.(request) ?? {};
     return isPromise(answer) ? answer.then(enter) : enter(answer);
@@ -98,8 +98,8 @@ export function hookHandler(hooks: Hooks): Handler {
       });
     }
     connection.inbox.consume((payload) => deliver(connection, payload), {
-      after: hooks.open && run(connection, "open", () => hooks.open?.(connection)),
-      serial: hooks.serial ?? true,
+      before: hooks.open && (() => run(connection, "open", () => hooks.open?.(connection))),
+      serial,
       onEnd() {
         const info = connection.closeInfo ?? gone;
         const closed = hooks.close && run(connection, "close", () => hooks.close?.(connection, info));

@@ -8,6 +8,7 @@ import type { Entry } from "./handler.ts";
 import type { HeaderList } from "./headers.ts";
 import { LiveConnection } from "./live-connection.ts";
 import { LiveRequest, splitTarget } from "./live-request.ts";
+import { notify } from "./maybe-promise.ts";
 import type { AnyParams } from "./path.ts";
 import type { Received } from "./payload.ts";
 import { Refusal, reject } from "./refusal.ts";
@@ -53,14 +54,16 @@ class Admitted implements Accepted {
   readonly #route: Route;
   readonly #request: LiveRequest;
   readonly #outcome: Entry | Refusal;
+  readonly #onOpen: () => void;
   #connection: LiveConnection | undefined;
 
-  constructor(route: Route, request: LiveRequest, outcome: Entry | Refusal) {
+  constructor(route: Route, request: LiveRequest, outcome: Entry | Refusal, onOpen: () => void) {
     this.headers = outcome instanceof Refusal ? outcome.headers : request.responseHeaders;
     this.protocol = chooseProtocol(request, route.protocols);
     this.#route = route;
     this.#request = request;
     this.#outcome = outcome;
+    this.#onOpen = onOpen;
   }
 
   open(server: VelServer, transport: Transport<unknown>, socket: unknown): Connection {
@@ -78,24 +81,24 @@ class Admitted implements Accepted {
       sendBuffer: this.#route.sendBuffer,
     });
     this.#connection = connection;
-    const deferred = this.#request.takeDeferred();
-    if (deferred.length > 0) {
+    this.#request.deferBy((run) => {
       connection.onClose(() => {
-        release(server, deferred);
+        release(server, run);
       });
-    }
+    });
     if (this.#outcome instanceof Refusal) {
       server.opened(connection, undefined);
       connection.close(this.#outcome.closeCode, this.#outcome.closeReason);
     } else {
       server.opened(connection, this.#outcome.start);
     }
+    this.#onOpen();
     return connection;
   }
 
   /** The client left before its socket was open. */
   abandon(): void {
-    if (!this.#connection && !(this.#outcome instanceof Refusal)) this.#outcome.abandon();
+    if (!(this.#outcome instanceof Refusal)) this.#outcome.abandon();
   }
 }
 
@@ -112,29 +115,42 @@ async function decide(server: VelServer, handshake: Handshake): Promise<Accepted
   const request = new LiveRequest(handshake, route.path, params);
   const { signal } = handshake;
   let admitted: Admitted | undefined;
-  signal.addEventListener(
-    "abort",
-    () => {
-      admitted?.abandon();
-      release(server, request.takeDeferred());
-    },
-    { once: true },
-  );
+  const over = (): void => {
+    request.deferBy((run) => {
+      release(server, run);
+    });
+  };
+  const onAbort = (): void => {
+    over();
+    if (!admitted) return;
+    admitted.abandon();
+    decided();
+  };
+  const decided = (): void => {
+    signal.removeEventListener("abort", onAbort);
+    server.decided();
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  server.deciding();
 
-  const outcome = await ask(server, route, request);
-  if (!(outcome instanceof Refusal) && (signal.aborted || !server.accepting)) {
-    outcome.abandon();
-    release(server, request.takeDeferred());
-    return refusedWith(reject(503, { retryAfter }));
+  let outcome = await ask(server, route, request);
+  request.acceptBy(undefined);
+  // Who has left gets no socket, nor who comes while the server goes down: not even one that is closed at once.
+  if ((signal.aborted || !server.accepting) && !isHttpAnswer(outcome)) {
+    if (!(outcome instanceof Refusal)) outcome.abandon();
+    outcome = reject(503, { retryAfter });
   }
-  if (outcome instanceof Refusal) {
-    if (!signal.aborted) server.refused(request, outcome);
-    if (outcome.closeCode === undefined) {
-      release(server, request.takeDeferred());
-      return refusedWith(outcome);
-    }
+  if (outcome instanceof Refusal && !signal.aborted) server.refused(request, outcome);
+  if (isHttpAnswer(outcome)) {
+    over();
+    decided();
+    return refusedWith(outcome);
   }
-  return (admitted = new Admitted(route, request, outcome));
+  return (admitted = new Admitted(route, request, outcome, decided));
+}
+
+function isHttpAnswer(outcome: Entry | Refusal): outcome is Refusal {
+  return outcome instanceof Refusal && outcome.closeCode === undefined;
 }
 
 /** Asks, in this order: the life cycle, the origin, the guards, the handler. The first answer wins. */
@@ -163,9 +179,8 @@ async function ask(server: VelServer, route: Route, request: LiveRequest): Promi
     return entry;
   } catch (error) {
     if (error instanceof Refusal) return request.refusal ?? error;
-    if (request.refusal) return request.refusal;
     if (!request.signal.aborted) server.report(error, { stage });
-    return reject(500);
+    return request.refusal ?? reject(500);
   }
 }
 
@@ -179,12 +194,8 @@ function refusedWith({ status, headers, body }: Refusal): Refused {
   return { accept: false, status, headers, body };
 }
 
-function release(server: VelServer, deferred: readonly (() => void)[]): void {
-  for (const run of deferred) {
-    try {
-      run();
-    } catch (error) {
-      server.report(error, { stage: "release" });
-    }
-  }
+function release(server: VelServer, run: () => unknown): void {
+  notify(run, (error) => {
+    server.report(error, { stage: "release" });
+  });
 }

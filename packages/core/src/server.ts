@@ -16,7 +16,7 @@ import { compilePath, type PathPattern } from "./path.ts";
 import { logError, type ErrorContext } from "./report.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Admission, UpgradeRequest } from "./request.ts";
-import type { MaybePromise } from "./maybe-promise.ts";
+import { notify, type MaybePromise } from "./maybe-promise.ts";
 import type { Capabilities, Host, Transport } from "./transport.ts";
 import type { CloseOptions, Hooks, PullHandler, RouteOptions, Routes, Vel, VelEvents, VelOptions } from "./vel.ts";
 
@@ -97,7 +97,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   readonly allowsOrigin: OriginCheck;
   readonly connections: Set<Connection> = new Set<Connection>();
   readonly routes: Route[] = [];
-  readonly #onError: (error: unknown, context: ErrorContext) => void;
+  readonly #onError: (error: unknown, context: ErrorContext) => unknown;
   readonly #defaults: RouteOptions;
   readonly #guards: Guard[];
   readonly #events: EventEmitter<VelEvents>;
@@ -105,7 +105,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   readonly #transports: Transport<never>[] = [];
   /** Everything that has a socket, connections that are accepted only to be closed included. */
   readonly #live = new Set<LiveConnection>();
-  /** How many handlers have started and not settled. */
+  /** How many requests are being decided, and how many handlers have started and not settled. */
   #running = 0;
   #closing: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
@@ -162,7 +162,10 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   close({ code = 1001, reason = "" }: CloseOptions = {}): Promise<void> {
     assertCloseCode(code);
     this.#closing ??= new Promise((resolve) => {
-      const timer = this.clock.setTimeout(resolve, this.closeTimeout);
+      const timer = this.clock.setTimeout(() => {
+        for (const connection of this.#live) connection.terminate();
+        resolve();
+      }, this.closeTimeout);
       this.#onIdle = () => {
         this.clock.clearTimeout(timer);
         resolve();
@@ -197,13 +200,23 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
       guards,
       handler: pull
         ? pullHandler(pull, report)
-        : hookHandler({ serial: this.#defaults.serial ?? true, ...(own as Hooks) }),
+        : hookHandler(own as Hooks, own.serial ?? this.#defaults.serial ?? true),
       protocols: own.protocols ?? [],
       sendBuffer: {
         limit: positive("sendBuffer.limit", own.sendBuffer?.limit ?? this.#defaults.sendBuffer?.limit ?? 2 ** 20),
         onFull: own.sendBuffer?.onFull ?? this.#defaults.sendBuffer?.onFull ?? "close",
       },
     });
+  }
+
+  /** A request is being decided; {@link VelServer.decided} follows once it has become a connection or nothing. */
+  deciding(): void {
+    this.#running++;
+  }
+
+  decided(): void {
+    this.#running--;
+    this.#settle();
   }
 
   /** Takes in a connection and runs its handler; without a handler it is only waited for. */
@@ -217,8 +230,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     this.#running++;
     this.#events.emit("open", connection);
     start(connection, () => {
-      this.#running--;
-      this.#settle();
+      this.decided();
     });
     if (!this.accepting) connection.close(1001);
   }
@@ -238,12 +250,13 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   }
 
   report(error: unknown, context: ErrorContext): void {
-    try {
-      this.#onError(error, context);
-    } catch (failure) {
-      logError(failure, { stage: "onError" });
-      logError(error, context);
-    }
+    notify(
+      () => this.#onError(error, context),
+      (failure) => {
+        logError(failure, { stage: "onError" });
+        logError(error, context);
+      },
+    );
   }
 
   #settle(): void {

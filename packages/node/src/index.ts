@@ -1,0 +1,3 @@
+export { attach, type AttachOptions, type Attachment, type UpgradeServer } from "./attach.ts";
+export { serve, type NodeServer, type ServeOptions } from "./serve.ts";
+export { upgradeHandler, type UpgradeHandler, type UpgradeHandlerOptions } from "./upgrade.ts";
