@@ -170,7 +170,7 @@ describe("Complete Chat Example", () => {
     vel.websocket("/ws/chat/:room", async (request) => {
       const { room } = request.params;
       const userId = request.query.get("token");
-      if (!userId) return request.close(4001, "Missing token");
+      if (!userId) throw request.close(4001, "Missing token");
       const connection = await request.accept();
       await rooms.join(room, connection, { userId });
       connection.sendJson({ type: "room_info", ...rooms.info(room) });
