@@ -114,6 +114,24 @@ describe("RoomManager.join()", () => {
     }
   });
 
+  it("counts a user whose join was rolled back as new", async () => {
+    const { peer } = peers();
+    let refuses = true;
+    class PickyRoom extends LogRoom {
+      override onJoin(user: RoomUser, join: Join): void {
+        if (refuses) throw new Error("no");
+        super.onJoin(user, join);
+      }
+    }
+    const rooms = new RoomManager({ room: PickyRoom });
+    const { connection } = await peer();
+    await expect(rooms.join("lobby", connection, { userId: "ada" })).rejects.toThrow("no");
+    refuses = false;
+    const room = await rooms.join("lobby", connection, { userId: "ada" });
+    rooms.leave("lobby", connection);
+    expect(room.log).toEqual(["join ada first 1/1", "leave ada last left 0/0"]);
+  });
+
   it("takes back the role and meta of a join that was rolled back", async () => {
     const { peer } = peers();
     const rooms = new RoomManager({
@@ -169,6 +187,30 @@ describe("RoomManager.join()", () => {
     gates[0]?.open();
     await settle();
     expect(isIn).toBe(true);
+  });
+});
+
+describe("RoomManager.leave()", () => {
+  it("leaves nothing behind on a connection that goes on", async () => {
+    const { peer } = peers();
+    const { connection } = await peer();
+    let listeners = 0;
+    const { onClosing } = connection;
+    connection.onClosing = (listener) => {
+      const off = onClosing.call(connection, listener);
+      listeners++;
+      return () => {
+        listeners--;
+        off();
+      };
+    };
+    const rooms = new RoomManager();
+    for (let i = 0; i < 10; i++) {
+      await rooms.join("lobby", connection);
+      expect(listeners).toBeGreaterThan(0);
+      rooms.leave("lobby", connection);
+    }
+    expect(listeners).toBe(0);
   });
 });
 

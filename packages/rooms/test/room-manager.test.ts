@@ -173,6 +173,8 @@ describe("emptyTtl", () => {
     rooms.leave("lobby", connection);
     await clock.advance(900);
     await rooms.join("lobby", connection);
+    await clock.advance(5_000);
+    expect(rooms.get("lobby")).toBe(room);
     rooms.leave("lobby", connection);
     await clock.advance(900);
     expect(rooms.get("lobby")).toBe(room);
@@ -304,6 +306,26 @@ describe("RoomManager.close()", () => {
     await closing;
     expect(told.sort()).toEqual(["quick closed", "slow closed"]);
     await rooms.close();
+  });
+
+  it("waits for a join whose onJoin still runs", async () => {
+    const { peer } = peers();
+    const door = gate();
+    const rooms = new RoomManager({
+      room: class extends Room {
+        override onJoin(): Promise<void> {
+          return door.promise;
+        }
+      },
+    });
+    const joining = rooms.join("lobby", (await peer()).connection);
+    let isClosed = false;
+    const closing = rooms.close().then(() => (isClosed = true));
+    await settle();
+    expect(isClosed).toBe(false);
+    door.open();
+    await closing;
+    await joining;
   });
 
   it("is final: join() and getOrCreate() say ERR_VEL_ROOM_CLOSED", async () => {
