@@ -95,8 +95,8 @@ export class RoomConnection {
 
   #typingReportedAt = 0;
 
-  /** @type {Record<"retry" | "enter" | "ping" | "silence" | "typing", ReturnType<typeof setTimeout> | undefined>} */
-  #timers = { retry: undefined, enter: undefined, ping: undefined, silence: undefined, typing: undefined };
+  /** @type {Partial<Record<"retry" | "enter" | "ping" | "silence" | "typing", ReturnType<typeof setTimeout>>>} */
+  #timers = {};
 
   /**
    * Starts to connect at once.
@@ -209,6 +209,7 @@ export class RoomConnection {
   #release(code) {
     this.#attempt += 1;
     for (const timer of Object.values(this.#timers)) clearTimeout(timer);
+    this.#timers = {};
     const socket = this.#socket;
     this.#socket = undefined;
     this.#online = false;

@@ -9,6 +9,7 @@ import { randomId } from "@vel/core";
 export interface HistoryEntry<T> {
   /** Counts from 1, without gaps. */
   readonly seq: number;
+  /** What was appended. */
   readonly entry: T;
 }
 

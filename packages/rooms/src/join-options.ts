@@ -21,16 +21,26 @@ export interface JoinOptions {
 /** The longest name in characters (UTF-16 units). Names are kept: 10,000 rooms shall not be 10,000 long messages. */
 const nameLimit = 1_024;
 
-/** @throws {TypeError} When it is not a string of 1 to 1,024 characters. */
+/**
+ * Checks the name of a room that is to be made.
+ *
+ * @throws {TypeError} When it is not a string of 1 to 1,024 characters.
+ */
 export function assertRoomName(name: string): void {
   assertName("Room name", name);
 }
 
-/** @throws {TypeError} When `userId` is not a string of 1 to 1,024 characters, or `role` none of {@link UserRole}. */
+/**
+ * Checks who joins.
+ *
+ * @throws {TypeError} When `userId` is not a string of 1 to 1,024 characters, or `role` none of {@link UserRole}.
+ */
 export function assertJoinOptions({ userId, role }: JoinOptions): void {
   if (userId !== undefined) assertName('Option "userId"', userId);
   if (role !== undefined && !Object.hasOwn(UserRole, role)) {
-    throw new TypeError(`Option "role" must be one of ${Object.keys(UserRole).join(", ")}, got ${String(role)}`);
+    throw new TypeError(
+      `Option "role" must be one of ${Object.keys(UserRole).join(", ")}, got ${typeof role === "string" ? JSON.stringify(role) : typeof role}`,
+    );
   }
 }
 

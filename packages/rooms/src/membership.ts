@@ -65,7 +65,7 @@ export class Membership {
     });
     const join: Join = { connection, first: seat.first };
     try {
-      const joining: unknown = this.#hooks?.onJoin(seat.user as RoomUser as RoomUser<never>, join as Join<never>);
+      const joining = this.#hooks?.onJoin(seat.user as RoomUser as RoomUser<never>, join as Join<never>);
       // A hook that is done is not waited for, so that nothing can happen between it and the rest.
       if (joining !== undefined) await joining;
     } catch (error) {
@@ -96,7 +96,7 @@ export class Membership {
     const { left } = seat;
     seat.joined = true;
     this.#owner.runner.hold(() => {
-      this.events.emit("join", seat.user as RoomUser, join);
+      this.events.emit("join", seat.user, join);
       // Out again while `onJoin` ran. A listener that has just let it out has told of the leave already.
       if (left) this.#tell(seat, left);
     });

@@ -29,6 +29,7 @@ export interface Leave<Data = unknown> {
   readonly connection: Connection<Data>;
   /** Whether the user has no connection here any more; false while another tab is left. */
   readonly last: boolean;
+  /** Why it is not in any more. */
   readonly reason: LeaveReason;
 }
 

@@ -12,7 +12,6 @@ import {
   type Connection,
   type ErrorContext,
   type MaybePromise,
-  type Message,
   type PathParams,
   type Refusal,
   type Routes,
@@ -182,7 +181,7 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
    * @throws {TypeError} When the message has no JSON form.
    */
   broadcast(name: string, message: OutOf<R>, options?: RoomBroadcastOptions<DataOf<R>>): number {
-    return this.get(name)?.broadcast(message as Message, options) ?? 0;
+    return this.get(name)?.broadcast(message, options) ?? 0;
   }
 
   /** Describes a room; undefined when there is no such room. */

@@ -31,6 +31,7 @@ export interface RoomBroadcastOptions<Data = unknown> {
 
 /** A room at one moment, fit to be sent as JSON. */
 export interface RoomInfo {
+  /** The name of the room. */
   readonly name: string;
   /** How many users are in. */
   readonly userCount: number;

@@ -1,5 +1,5 @@
 /** What the tests share: a server whose connections are at hand, and gates for slow hooks. */
-import { createVel, type Connection, type Vel, type VelOptions } from "@vel/core";
+import { createVel, type Connection, type MaybePromise, type Vel, type VelOptions } from "@vel/core";
 import { Room, type Join, type Leave, type RoomUser } from "@vel/rooms";
 import { connect, type TestClient } from "@vel/testing";
 
@@ -51,7 +51,7 @@ export function take(client: TestClient): unknown[] {
 /** A room that writes down what its hooks are told. */
 export class LogRoom extends Room {
   readonly log: string[] = [];
-  override onJoin(user: RoomUser, { first }: Join): void {
+  override onJoin(user: RoomUser, { first }: Join): MaybePromise<void> {
     this.log.push(`join ${user.id}${first ? " first" : ""} ${String(this.userCount)}/${String(this.connectionCount)}`);
   }
   override onMessage(user: RoomUser, message: unknown): void {

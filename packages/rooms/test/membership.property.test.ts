@@ -11,8 +11,7 @@ import { gate, peers, type Gate, type Peer } from "./kit.ts";
 
 const peerCount = 4;
 const roomNames = ["a", "__proto__"];
-const outcomes = ["now", "later", "fail now", "fail later"] as const;
-type Outcome = (typeof outcomes)[number];
+type Outcome = "now" | "later" | "fail now" | "fail later";
 
 const peer = fc.nat({ max: peerCount - 1 });
 const room = fc.constantFrom("a", "a", "a", "__proto__");
@@ -24,7 +23,7 @@ const step = fc.oneof(
       peer,
       room,
       userId: fc.constantFrom("ada", "ada", "bob", undefined),
-      outcome: fc.constantFrom("later", "now", "later", "fail now", "fail later"),
+      outcome: fc.constantFrom<Outcome[]>("later", "now", "later", "fail now", "fail later"),
     }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("leave" as const), peer, room }) },
@@ -51,58 +50,58 @@ interface Stay {
   leaves: number;
 }
 
-/** Makes rooms that do what they are told to and write down what happens. */
+/** What happened, and what the next `onJoin` is to do. */
 class Recorder {
   readonly stays: Stay[] = [];
   /** `first` and `last` of each user in each room, in the order of the hooks. */
   readonly turns = new Map<string, string[]>();
   outcome: Outcome = "now";
 
-  room(): RoomClass<Room> {
-    const recorder = this;
-    return class extends Room {
-      override async onJoin({ id }: RoomUser, { connection, first }: Join): Promise<void> {
-        const { outcome } = recorder;
-        const stay: Stay = {
-          room: this.name,
-          userId: id,
-          connection,
-          outcome,
-          gate: gate(),
-          state: "pending",
-          leaves: 0,
-        };
-        recorder.stays.push(stay);
-        if (first) recorder.#turn(this.name, id, "first");
-        try {
-          if (outcome.endsWith("later")) await stay.gate.promise;
-          if (outcome.startsWith("fail")) throw new Error("refused");
-          stay.state = "completed";
-        } catch (error) {
-          stay.state = "failed";
-          throw error;
-        }
-      }
-      override onLeave({ id }: RoomUser, { connection, last }: Leave): void {
-        if (last) recorder.#turn(this.name, id, "last");
-        const stay = recorder.stays.find(
-          (other) =>
-            other.room === this.name &&
-            other.connection === connection &&
-            other.userId === id &&
-            other.state === "completed" &&
-            other.leaves === 0,
-        );
-        expect(stay, "a leave without a completed join").toBeDefined();
-        if (stay) stay.leaves++;
-      }
-    };
-  }
-
-  #turn(room: string, userId: string, what: string): void {
+  turn(room: string, userId: string, what: string): void {
     const key = JSON.stringify([room, userId]);
     this.turns.set(key, [...(this.turns.get(key) ?? []), what]);
   }
+}
+
+/** A class of rooms that do what they are told to, and write down what happens. */
+function recordingRoom(recorder: Recorder): RoomClass<Room> {
+  return class extends Room {
+    override async onJoin({ id }: RoomUser, { connection, first }: Join): Promise<void> {
+      const { outcome } = recorder;
+      const stay: Stay = {
+        room: this.name,
+        userId: id,
+        connection,
+        outcome,
+        gate: gate(),
+        state: "pending",
+        leaves: 0,
+      };
+      recorder.stays.push(stay);
+      if (first) recorder.turn(this.name, id, "first");
+      try {
+        if (outcome.endsWith("later")) await stay.gate.promise;
+        if (outcome.startsWith("fail")) throw new Error("refused");
+        stay.state = "completed";
+      } catch (error) {
+        stay.state = "failed";
+        throw error;
+      }
+    }
+    override onLeave({ id }: RoomUser, { connection, last }: Leave): void {
+      if (last) recorder.turn(this.name, id, "last");
+      const stay = recorder.stays.find(
+        (other) =>
+          other.room === this.name &&
+          other.connection === connection &&
+          other.userId === id &&
+          other.state === "completed" &&
+          other.leaves === 0,
+      );
+      expect(stay, "a leave without a completed join").toBeDefined();
+      if (stay) stay.leaves++;
+    }
+  };
 }
 
 /** The real thing and the model beside it. */
@@ -111,7 +110,7 @@ class World {
   readonly server = peers();
   readonly peers: Peer[] = [];
   readonly rooms = new RoomManager({
-    room: this.recorder.room(),
+    room: recordingRoom(this.recorder),
     emptyTtl: Infinity,
     onError: (error) => this.server.errors.push(error),
   });
@@ -130,7 +129,7 @@ class World {
   async join(action: Step & { do: "join" }): Promise<void> {
     const { connection } = this.peers[action.peer] as Peer;
     const seats = this.seats.get(action.room);
-    this.recorder.outcome = action.outcome as Outcome;
+    this.recorder.outcome = action.outcome;
     const joining = this.rooms.join(action.room, connection, { userId: action.userId });
     if (!connection.isOpen) {
       await expect(joining).rejects.toBeInstanceOf(DisconnectError);
@@ -224,7 +223,7 @@ describe("membership", () => {
       fc.asyncProperty(fc.array(step, { maxLength: 40, size: "max" }), fc.boolean(), async (steps, managerFirst) => {
         const world = new World();
         for (let i = 0; i < peerCount; i++) world.peers.push(await world.server.peer());
-        for (const action of steps) await world.run(action as Step);
+        for (const action of steps) await world.run(action);
         await world.close(managerFirst);
       }),
       { numRuns: 100 },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DisconnectError } from "@vel/core";
+import { DisconnectError, type MaybePromise } from "@vel/core";
 import { Room, RoomManager, type Join, type Leave, type RoomUser } from "@vel/rooms";
 import { settle } from "@vel/testing";
 import { gate, LogRoom, peers, take, type Gate } from "./kit.ts";
@@ -8,7 +8,7 @@ import { gate, LogRoom, peers, take, type Gate } from "./kit.ts";
 class GatedRoom extends LogRoom {
   static gates = new Map<string, Gate>();
   override async onJoin(user: RoomUser, join: Join): Promise<void> {
-    super.onJoin(user, join);
+    await super.onJoin(user, join);
     await GatedRoom.gates.get(user.id)?.promise;
     this.log.push(`joined ${user.id}`);
   }
@@ -118,9 +118,9 @@ describe("RoomManager.join()", () => {
     const { peer } = peers();
     let refuses = true;
     class PickyRoom extends LogRoom {
-      override onJoin(user: RoomUser, join: Join): void {
+      override onJoin(user: RoomUser, join: Join): MaybePromise<void> {
         if (refuses) throw new Error("no");
-        super.onJoin(user, join);
+        return super.onJoin(user, join);
       }
     }
     const rooms = new RoomManager({ room: PickyRoom });

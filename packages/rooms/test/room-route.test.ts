@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createVel } from "@vel/core";
+import { createVel, type MaybePromise } from "@vel/core";
 import { Room, RoomManager, type Join, type Leave, type RoomPlace, type RoomUser } from "@vel/rooms";
 import { connect, settle } from "@vel/testing";
 import { gate, LogRoom, take } from "./kit.ts";
@@ -107,7 +107,7 @@ describe("RoomManager.serve()", () => {
     rooms.serve(vel, "/ws", () => ({ room: "lobby", userId: "ada" }));
     for (const wrong of ["{", "", new Uint8Array([1])]) {
       const client = await connect(vel, "/ws");
-      for (const value of [1, null, [], "text"]) client.sendJson(value as never);
+      for (const value of [1, null, [], "text"]) client.sendJson(value);
       client.send(wrong);
       expect(await client.closed).toMatchObject({ code: 1007 });
       await settle();
@@ -124,7 +124,7 @@ describe("RoomManager.serve()", () => {
     class SlowRoom extends LogRoom {
       override async onJoin(user: RoomUser, join: Join): Promise<void> {
         await door.promise;
-        super.onJoin(user, join);
+        await super.onJoin(user, join);
       }
     }
     const { vel, rooms } = server(new RoomManager({ room: SlowRoom }));
@@ -158,9 +158,9 @@ describe("RoomManager.serve()", () => {
 
   it("closes with 1011 and tells when a hook throws; the others stay", async () => {
     class BadRoom extends LogRoom {
-      override onJoin(user: RoomUser, join: Join): void {
+      override onJoin(user: RoomUser, join: Join): MaybePromise<void> {
         if (user.id === "mallory") throw new Error("onJoin");
-        super.onJoin(user, join);
+        return super.onJoin(user, join);
       }
       override onMessage(user: RoomUser, message: unknown): void {
         if (message === "boom") throw new Error("onMessage");

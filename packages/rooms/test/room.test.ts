@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DisconnectError, VelError } from "@vel/core";
+import { DisconnectError, type VelError } from "@vel/core";
 import { Room, RoomManager, type RoomUser } from "@vel/rooms";
 import { settle } from "@vel/testing";
 import { LogRoom, peers, take } from "./kit.ts";
