@@ -6,26 +6,28 @@
 import type { Connection } from "./connection.ts";
 import type { Entry } from "./handler.ts";
 import type { HeaderList } from "./headers.ts";
-import { LiveConnection } from "./live-connection.ts";
+import { LiveConnection, type ConnectionSetup } from "./live-connection.ts";
 import { LiveRequest, splitTarget } from "./live-request.ts";
 import type { AnyParams } from "./path.ts";
 import type { Received } from "./payload.ts";
 import { Refusal, reject } from "./refusal.ts";
 import type { Route, VelServer } from "./server.ts";
+import { Turn } from "./turn.ts";
 import type { Accepted, Handshake, Host, Refused, Transport } from "./transport.ts";
 
 /** How long a client should wait that came while the server was going down, in milliseconds. */
 const retryAfter = 1_000;
 
 /** Makes the host of a transport. */
-export function bindHost<Socket>(server: VelServer, transport: Transport<Socket>): Host<Socket> {
+export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<Socket, Frame>): Host<Socket> {
+  const turn = transport.frame && transport.afterTurn ? new Turn(transport.afterTurn.bind(transport)) : undefined;
   return {
     maxPayload: server.maxPayload,
     matches: (path) => server.routes.some((route) => route.pattern.matches(path)),
     upgrade: (handshake) => decide(server, handshake),
     open(socket, accepted) {
       if (!(accepted instanceof Admitted)) throw new TypeError("Host.open() takes what Host.upgrade() gave");
-      return accepted.open(server, transport as Transport<unknown>, socket);
+      return accepted.open(server, { transport: transport as Transport<unknown, unknown>, socket, turn });
     },
     message(connection: Connection, payload: Received, size?: number) {
       (connection as LiveConnection).receive(payload, size);
@@ -63,13 +65,12 @@ class Admitted implements Accepted {
     this.#outcome = outcome;
   }
 
-  open(server: VelServer, transport: Transport<unknown>, socket: unknown): Connection {
+  open(server: VelServer, wire: Pick<ConnectionSetup, "transport" | "socket" | "turn">): Connection {
     if (this.#connection) return this.#connection;
     const { route, params, data, remote } = this.#request;
     const connection = new LiveConnection({
       owner: server,
-      transport,
-      socket,
+      ...wire,
       route,
       params,
       data,

@@ -14,6 +14,7 @@ export { DisconnectError, InvalidMessageError, VelError, type VelErrorCode } fro
 export type { HeaderList, HeadersLike } from "./headers.ts";
 export { randomId } from "./id.ts";
 export type { MaybePromise } from "./maybe-promise.ts";
+export type { Outgoing } from "./outgoing.ts";
 export type { AnyParams, PathParams } from "./path.ts";
 export {
   encode,

@@ -11,11 +11,18 @@ import { DisconnectError, InvalidMessageError, VelError } from "./errors.ts";
 import { randomId } from "./id.ts";
 import { Inbox } from "./inbox.ts";
 import { parseJson } from "./json.ts";
+import { Outgoing, type Batch } from "./outgoing.ts";
 import type { AnyParams } from "./path.ts";
 import { encodeJson, payloadSize, type Json, type Payload, type Received, type SendStatus } from "./payload.ts";
 import type { ErrorContext } from "./report.ts";
 import { validate, type StandardSchemaV1 } from "./standard-schema.ts";
 import type { Capabilities, Remote, Transport } from "./transport.ts";
+import type { Turn } from "./turn.ts";
+
+/** Bytes that may wait for the end of a turn before they are flushed early: 256 KiB. */
+const turnLimit = 2 ** 18;
+
+const noBytes = new Uint8Array(0);
 
 /** What a connection needs of the server that it belongs to. */
 export interface ConnectionOwner {
@@ -30,8 +37,10 @@ export interface ConnectionOwner {
 /** What makes one connection. */
 export interface ConnectionSetup {
   readonly owner: ConnectionOwner;
-  readonly transport: Transport<unknown>;
+  readonly transport: Transport<unknown, unknown>;
   readonly socket: unknown;
+  /** Where what leaves is collected; undefined when the transport sends each message by itself. */
+  readonly turn: Turn | undefined;
   readonly route: string;
   readonly params: AnyParams;
   readonly data: unknown;
@@ -58,7 +67,7 @@ export class LiveConnection implements Connection {
   readonly inbox: Inbox = new Inbox();
 
   readonly #owner: ConnectionOwner;
-  readonly #transport: Transport<unknown>;
+  readonly #transport: Transport<unknown, unknown>;
   readonly #socket: unknown;
   readonly #sendBuffer: ConnectionSetup["sendBuffer"];
   #isOpen = true;
@@ -66,6 +75,11 @@ export class LiveConnection implements Connection {
   /** What this side closed with; undefined while it has not. */
   #said: { code: number; reason: string } | undefined;
   #closeTimer: unknown;
+  readonly #turn: Turn | undefined;
+  /** What this turn produced so far; undefined when nothing waits for its end. */
+  #batch: Batch | undefined;
+  /** How much waited in the transport when this turn's first message came. */
+  #waiting = 0;
   /** Whether the transport is being told to close: some answer from within the call. */
   #isTelling = false;
   /** Whether more than half of the send buffer's limit waited when last looked at. */
@@ -82,6 +96,7 @@ export class LiveConnection implements Connection {
     this.#transport = setup.transport;
     this.#socket = setup.socket;
     this.#sendBuffer = setup.sendBuffer;
+    this.#turn = setup.turn;
     this.route = setup.route;
     this.params = setup.params;
     this.data = setup.data;
@@ -110,7 +125,8 @@ export class LiveConnection implements Connection {
   }
 
   get bufferedAmount(): number | undefined {
-    return this.#transport.buffered?.(this.#socket);
+    const buffered = this.#transport.buffered?.(this.#socket);
+    return buffered === undefined ? undefined : buffered + (this.#batch?.size ?? 0);
   }
 
   send(payload: Payload, options?: SendOptions): SendStatus {
@@ -118,16 +134,7 @@ export class LiveConnection implements Connection {
       throw new TypeError(`Payload must be a string or Uint8Array, got ${typeof payload}: use sendJson() for values`);
     }
     if (!this.#isOpen) return "closed";
-    const size = payloadSize(payload);
-    if ((this.bufferedAmount ?? 0) > this.#sendBuffer.limit) return this.#drop(size);
-    const status =
-      this.#attempt(() => this.#transport.send(this.#socket, payload, options?.compress ?? true)) ?? "closed";
-    if (status === "dropped") return this.#drop(size);
-    if (status === "closed") return status;
-    this.messagesSent++;
-    this.bytesSent += size;
-    if (status === "queued" || this.#isOverHalf) this.#isBacked = true;
-    return this.#isBacked ? "queued" : "sent";
+    return this.put(new Outgoing("message", payload, this.sizeOf(payload), options?.compress ?? true));
   }
 
   sendJson(value: Json, options?: SendOptions): SendStatus {
@@ -148,21 +155,20 @@ export class LiveConnection implements Connection {
     });
   }
 
-  ping(data?: Uint8Array): void {
-    const ping = this.#transport.ping?.bind(this.#transport);
-    if (!ping) {
+  ping(data: Uint8Array = noBytes): void {
+    if (!this.capabilities.ping) {
       throw new VelError(
         "ERR_VEL_UNSUPPORTED",
         `Transport "${this.#transport.name}" cannot ping: ask capabilities.ping first`,
       );
     }
-    if (data !== undefined && !(data instanceof Uint8Array)) throw new TypeError("Ping data must be a Uint8Array");
-    if (data && data.byteLength > 125)
+    if (!(data instanceof Uint8Array)) throw new TypeError("Ping data must be a Uint8Array");
+    if (data.byteLength > 125) {
       throw new RangeError(`Ping data must be at most 125 bytes, got ${String(data.byteLength)}`);
-    if (this.#isOpen)
-      this.#attempt(() => {
-        ping(this.#socket, data);
-      });
+    }
+    if (!this.#isOpen) return;
+    if (this.#turn) this.#enqueue(this.#turn, new Outgoing("ping", data, data.byteLength, false));
+    else this.#attempt(() => this.#transport.ping?.(this.#socket, data));
   }
 
   close(code = 1000, reason = ""): void {
@@ -174,6 +180,7 @@ export class LiveConnection implements Connection {
     this.#closeTimer = this.#owner.clock.setTimeout(() => {
       this.#cut();
     }, this.#owner.closeTimeout);
+    this.flush();
     this.#tell(() => {
       this.#transport.close(this.#socket, code, text);
     });
@@ -183,6 +190,7 @@ export class LiveConnection implements Connection {
   terminate(): void {
     if (this.#info) return;
     this.#said ??= { code: 1006, reason: "" };
+    this.#batch = undefined;
     this.inbox.discard();
     this.#cut();
     this.#leave();
@@ -246,6 +254,41 @@ export class LiveConnection implements Connection {
 
   // ------------------------------------------------------------------------------------------- core's own, see Host
 
+  /** Counts a payload's bytes. */
+  sizeOf(payload: Payload): number {
+    return typeof payload === "string" && this.#transport.size ? this.#transport.size(payload) : payloadSize(payload);
+  }
+
+  /** Sends what may be shared with other connections. The one place where the send buffer's policy is asked. */
+  put(outgoing: Outgoing): SendStatus {
+    if (!this.#isOpen) return "closed";
+    // Nothing leaves within a turn, so one look at the transport is enough for all of it.
+    const waiting = this.#batch ? this.#waiting + this.#batch.size : (this.#waiting = this.bufferedAmount ?? 0);
+    if (waiting > this.#sendBuffer.limit) return this.#drop(outgoing.size);
+    if (this.#turn) this.#enqueue(this.#turn, outgoing);
+    else {
+      const status = this.#sendNow(outgoing);
+      if (status !== "sent") return status;
+    }
+    this.messagesSent++;
+    this.bytesSent += outgoing.size;
+    if (!this.#isBacked && waiting + outgoing.size > this.#sendBuffer.limit / 2) this.#isBacked = true;
+    return this.#isBacked ? "queued" : "sent";
+  }
+
+  /** The turn is over: what it produced for this connection leaves in one write. */
+  flush(): void {
+    const batch = this.#batch;
+    if (!batch) return;
+    this.#batch = undefined;
+    try {
+      const transport = this.#transport as Required<Transport<unknown, unknown>>;
+      transport.sendFrame(this.#socket, batch.frame(transport, this.#transport.group?.(this.#socket)));
+    } catch (error) {
+      this.#owner.report(error, { stage: "transport", connection: this });
+    }
+  }
+
   /** Calls back each time that the send buffer has drained below half of its limit, after it was above. */
   onDrain(listener: () => void): Unsubscribe {
     return subscribe((this.#drains ??= new Set()), listener);
@@ -293,6 +336,7 @@ export class LiveConnection implements Connection {
       ? { ...this.#said, wasClean: wasClean && this.#said.code !== 1006, by: "local" }
       : { code: code === 0 ? 1006 : code, reason, wasClean: wasClean && code !== 0 && code !== 1006, by: "remote" };
     const info = this.#info;
+    this.#batch = undefined;
     this.#owner.clock.clearTimeout(this.#closeTimer);
     this.#leave();
     this.inbox.end(new DisconnectError(info));
@@ -315,6 +359,21 @@ export class LiveConnection implements Connection {
     }
     this.#owner.report(error, { stage, connection: this });
     this.close(1011, "internal error");
+  }
+
+  #sendNow({ payload, compress, size }: Outgoing): SendStatus {
+    const status = this.#attempt(() => this.#transport.send(this.#socket, payload, compress)) ?? "closed";
+    if (status === "dropped") return this.#drop(size);
+    if (status === "queued") this.#isBacked = true;
+    return status === "closed" ? status : "sent";
+  }
+
+  #enqueue(turn: Turn, outgoing: Outgoing): void {
+    if (!this.#batch) turn.add(this);
+    this.#batch = (this.#batch ?? turn.root).with(outgoing);
+    if (this.#batch.size > turnLimit) {
+      this.flush();
+    } else outgoing.keep();
   }
 
   get #isOverHalf(): boolean {

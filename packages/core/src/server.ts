@@ -102,7 +102,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   readonly #guards: Guard[];
   readonly #events: EventEmitter<VelEvents>;
   readonly #requirements = new Map<keyof Capabilities, string>();
-  readonly #transports: Transport<never>[] = [];
+  readonly #transports: Transport<never, unknown>[] = [];
   /** Everything that has a socket, connections that are accepted only to be closed included. */
   readonly #live = new Set<LiveConnection>();
   /** How many handlers have started and not settled. */
@@ -153,7 +153,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     this.#requirements.set(capability, hint);
   }
 
-  bind<Socket>(transport: Transport<Socket>): Host<Socket> {
+  bind<Socket, Frame = never>(transport: Transport<Socket, Frame>): Host<Socket> {
     for (const [capability, hint] of this.#requirements) assertCapability(transport, capability, hint);
     this.#transports.push(transport);
     return bindHost(this, transport);
@@ -251,7 +251,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   }
 }
 
-function assertCapability(transport: Transport<never>, capability: keyof Capabilities, hint: string): void {
+function assertCapability(transport: Transport<never, unknown>, capability: keyof Capabilities, hint: string): void {
   if (transport.capabilities[capability] === false) {
     throw new VelError("ERR_VEL_UNSUPPORTED", `Transport "${transport.name}" lacks "${capability}": ${hint}`);
   }

@@ -8,6 +8,7 @@
 import type { Connection } from "./connection.ts";
 import type { HeaderList } from "./headers.ts";
 import type { MaybePromise } from "./maybe-promise.ts";
+import type { Outgoing } from "./outgoing.ts";
 import type { Payload, Received, SendStatus } from "./payload.ts";
 
 /** What a transport can do. What is false is absent from the {@link Transport}, never a no-op. */
@@ -45,7 +46,7 @@ export interface Remote {
  *   buffered: (socket) => socket.bufferedAmount,
  * };
  */
-export interface Transport<Socket> {
+export interface Transport<Socket, Frame = never> {
   /** The adapter's name, for errors, logs and metrics. */
   readonly name: string;
   readonly capabilities: Capabilities;
@@ -61,6 +62,23 @@ export interface Transport<Socket> {
   ping?(socket: Socket, data?: Uint8Array): void;
   /** Stops or goes on reading. Present where `capabilities.pause` says so. */
   pause?(socket: Socket, paused: boolean): void;
+  /** Counts a text's bytes in UTF-8, where the runtime does it faster than core. */
+  size?(text: string): number;
+
+  // A transport that can put bytes of its own on the wire has the next three, and then all messages and pings go
+  // through them: what one turn of the event loop produced for a socket leaves in one write.
+
+  /** Calls back once, when this turn of the event loop ends. */
+  afterTurn?(flush: () => void): void;
+  /**
+   * Builds what goes on the wire for these messages and pings, in order: once for all sockets that got the same and
+   * are of the same {@link Transport.group}.
+   */
+  frame?(outgoing: readonly Outgoing[], group: unknown): Frame;
+  /** Puts a frame on one socket. Does not own it: others get the same. */
+  sendFrame?(socket: Socket, frame: Frame): void;
+  /** Tells which sockets understand the same frames, for example by what compression they negotiated. Default: all. */
+  group?(socket: Socket): unknown;
 }
 
 /** A request as an adapter hands it in. */

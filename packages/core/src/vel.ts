@@ -180,7 +180,7 @@ export interface Vel<Data = unknown> extends Routes<Data>, Emitter<VelEvents>, A
    *
    * @throws {VelError} `ERR_VEL_UNSUPPORTED` when a feature requires what the transport lacks.
    */
-  bind<Socket>(transport: Transport<Socket>): Host<Socket>;
+  bind<Socket, Frame = never>(transport: Transport<Socket, Frame>): Host<Socket>;
   /**
    * Refuses new requests with 503, closes every connection, and resolves when all have ended and their handlers have
    * settled; a peer or handler that does not within `closeTimeout` is not waited for. No timer is left.
