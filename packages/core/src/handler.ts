@@ -6,7 +6,6 @@
 import type { CloseInfo } from "./close.ts";
 import type { Connection } from "./connection.ts";
 import { DisconnectError, InvalidMessageError, VelError } from "./errors.ts";
-import { parseJson } from "./json.ts";
 import type { LiveConnection } from "./live-connection.ts";
 import type { LiveRequest } from "./live-request.ts";
 import { isPromise, type MaybePromise } from "./maybe-promise.ts";
@@ -120,7 +119,7 @@ export function hookHandler(hooks: Hooks): Handler {
   function deliverParsed(connection: LiveConnection, payload: Received): unknown {
     let message: MaybePromise<Received>;
     try {
-      message = check(payload);
+      message = check(connection, payload);
     } catch (error) {
       return refuse(connection, error);
     }
@@ -131,9 +130,9 @@ export function hookHandler(hooks: Hooks): Handler {
     );
   }
 
-  function check(payload: Received): MaybePromise<Received> {
+  function check(connection: LiveConnection, payload: Received): MaybePromise<Received> {
     if (typeof payload !== "string") throw new InvalidMessageError("Expected a text message, got a binary one");
-    const value = parseJson(payload);
+    const value = connection.parse(payload);
     // `In` is the schema's output; Received is only its default.
     return hooks.schema ? validate(hooks.schema, value) : (value as Received);
   }

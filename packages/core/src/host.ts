@@ -22,7 +22,6 @@ const retryAfter = 1_000;
 export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<Socket, Frame>): Host<Socket> {
   const turn = transport.frame && transport.afterTurn ? new Turn(transport.afterTurn.bind(transport)) : undefined;
   return {
-    maxPayload: server.maxPayload,
     matches: (path) => server.routes.some((route) => route.pattern.matches(path)),
     upgrade: (handshake) => decide(server, handshake),
     open(socket, accepted) {
@@ -52,6 +51,7 @@ class Admitted implements Accepted {
   readonly accept = true;
   readonly protocol: string | undefined;
   readonly headers: HeaderList;
+  readonly maxPayload: number;
   readonly #route: Route;
   readonly #request: LiveRequest;
   readonly #outcome: Entry | Refusal;
@@ -60,6 +60,7 @@ class Admitted implements Accepted {
   constructor(route: Route, request: LiveRequest, outcome: Entry | Refusal) {
     this.headers = outcome instanceof Refusal ? outcome.headers : request.responseHeaders;
     this.protocol = chooseProtocol(request, route.protocols);
+    this.maxPayload = route.limits.maxPayload;
     this.#route = route;
     this.#request = request;
     this.#outcome = outcome;
@@ -76,7 +77,7 @@ class Admitted implements Accepted {
       data,
       protocol: this.protocol ?? "",
       remote,
-      sendBuffer: this.#route.sendBuffer,
+      limits: this.#route.limits,
     });
     this.#connection = connection;
     const deferred = this.#request.takeDeferred();

@@ -13,6 +13,7 @@ export { EventEmitter, type Emitter, type Unsubscribe } from "./emitter.ts";
 export { DisconnectError, InvalidMessageError, VelError, type VelErrorCode } from "./errors.ts";
 export type { HeaderList, HeadersLike } from "./headers.ts";
 export { randomId } from "./id.ts";
+export type { JsonLimits } from "./json.ts";
 export type { MaybePromise } from "./maybe-promise.ts";
 export type { Outgoing } from "./outgoing.ts";
 export type { AnyParams, PathParams } from "./path.ts";
@@ -36,6 +37,7 @@ export type {
   CheckingGuard,
   CloseOptions,
   Hooks,
+  LimitOptions,
   ProvidingGuard,
   PullHandler,
   RouteOptions,

@@ -12,6 +12,7 @@ import { randomId } from "./id.ts";
 import { Inbox } from "./inbox.ts";
 import { parseJson } from "./json.ts";
 import { Outgoing, type Batch } from "./outgoing.ts";
+import type { Limits } from "./limits.ts";
 import type { AnyParams } from "./path.ts";
 import { encodeJson, payloadSize, type Json, type Payload, type Received, type SendStatus } from "./payload.ts";
 import type { ErrorContext } from "./report.ts";
@@ -28,7 +29,6 @@ const noBytes = new Uint8Array(0);
 export interface ConnectionOwner {
   readonly clock: Clock;
   readonly closeTimeout: number;
-  readonly maxPayload: number;
   report(error: unknown, context: ErrorContext): void;
   dropped(connection: LiveConnection, size: number): void;
   ended(connection: LiveConnection, info: CloseInfo): void;
@@ -46,7 +46,7 @@ export interface ConnectionSetup {
   readonly data: unknown;
   readonly protocol: string;
   readonly remote: Remote | undefined;
-  readonly sendBuffer: { readonly limit: number; readonly onFull: "close" | "drop" };
+  readonly limits: Limits;
 }
 
 /** See {@link Connection} for what users see; the methods below the line are core's own. */
@@ -64,12 +64,12 @@ export class LiveConnection implements Connection {
   messagesDropped = 0;
   framesReceived = 0;
   /** Where messages wait for the handler. */
-  readonly inbox: Inbox = new Inbox();
+  readonly inbox: Inbox;
 
   readonly #owner: ConnectionOwner;
   readonly #transport: Transport<unknown, unknown>;
   readonly #socket: unknown;
-  readonly #sendBuffer: ConnectionSetup["sendBuffer"];
+  readonly #limits: Limits;
   #isOpen = true;
   #info: CloseInfo | undefined;
   /** What this side closed with; undefined while it has not. */
@@ -95,7 +95,10 @@ export class LiveConnection implements Connection {
     this.#owner = setup.owner;
     this.#transport = setup.transport;
     this.#socket = setup.socket;
-    this.#sendBuffer = setup.sendBuffer;
+    this.#limits = setup.limits;
+    this.inbox = new Inbox(setup.limits.receiveBuffer, (isFull) => {
+      this.#setPaused(isFull);
+    });
     this.#turn = setup.turn;
     this.route = setup.route;
     this.params = setup.params;
@@ -215,7 +218,7 @@ export class LiveConnection implements Connection {
   ): Promise<StandardSchemaV1.InferOutput<Schema>>;
   async receiveJson(first: StandardSchemaV1 | ReceiveOptions = {}, options: ReceiveOptions = {}): Promise<unknown> {
     const schema = "~standard" in first ? first : undefined;
-    const value = parseJson(await this.receiveText(schema ? options : (first as ReceiveOptions)));
+    const value = this.parse(await this.receiveText(schema ? options : (first as ReceiveOptions)));
     return schema ? validate(schema, value) : value;
   }
 
@@ -254,6 +257,11 @@ export class LiveConnection implements Connection {
 
   // ------------------------------------------------------------------------------------------- core's own, see Host
 
+  /** Parses a text message within this route's limits. */
+  parse(text: string): unknown {
+    return parseJson(text, this.#limits.json);
+  }
+
   /** Counts a payload's bytes. */
   sizeOf(payload: Payload): number {
     return typeof payload === "string" && this.#transport.size ? this.#transport.size(payload) : payloadSize(payload);
@@ -264,7 +272,7 @@ export class LiveConnection implements Connection {
     if (!this.#isOpen) return "closed";
     // Nothing leaves within a turn, so one look at the transport is enough for all of it.
     const waiting = this.#batch ? this.#waiting + this.#batch.size : (this.#waiting = this.bufferedAmount ?? 0);
-    if (waiting > this.#sendBuffer.limit) return this.#drop(outgoing.size);
+    if (waiting > this.#limits.sendBuffer) return this.#drop(outgoing.size);
     if (this.#turn) this.#enqueue(this.#turn, outgoing);
     else {
       const status = this.#sendNow(outgoing);
@@ -272,7 +280,7 @@ export class LiveConnection implements Connection {
     }
     this.messagesSent++;
     this.bytesSent += outgoing.size;
-    if (!this.#isBacked && waiting + outgoing.size > this.#sendBuffer.limit / 2) this.#isBacked = true;
+    if (!this.#isBacked && waiting + outgoing.size > this.#limits.sendBuffer / 2) this.#isBacked = true;
     return this.#isBacked ? "queued" : "sent";
   }
 
@@ -301,8 +309,8 @@ export class LiveConnection implements Connection {
     this.messagesReceived++;
     this.bytesReceived += size;
     // Transports that know the limit never let such a message in; this is for those that cannot.
-    if (size > this.#owner.maxPayload) this.close(1009, "message too big");
-    else this.inbox.push(payload);
+    if (size > this.#limits.maxPayload) this.close(1009, "message too big");
+    else this.inbox.push(payload, size);
   }
 
   /** A pong came. */
@@ -361,6 +369,11 @@ export class LiveConnection implements Connection {
     this.close(1011, "internal error");
   }
 
+  #setPaused(isPaused: boolean): void {
+    if (this.#transport.pause) this.#attempt(() => this.#transport.pause?.(this.#socket, isPaused));
+    else if (isPaused) this.close(1008, "too many messages wait");
+  }
+
   #sendNow({ payload, compress, size }: Outgoing): SendStatus {
     const status = this.#attempt(() => this.#transport.send(this.#socket, payload, compress)) ?? "closed";
     if (status === "dropped") return this.#drop(size);
@@ -377,13 +390,13 @@ export class LiveConnection implements Connection {
   }
 
   get #isOverHalf(): boolean {
-    return (this.bufferedAmount ?? 0) > this.#sendBuffer.limit / 2;
+    return (this.bufferedAmount ?? 0) > this.#limits.sendBuffer / 2;
   }
 
   #drop(size: number): SendStatus {
     this.messagesDropped++;
     this.#owner.dropped(this, size);
-    if (this.#sendBuffer.onFull === "close") this.close(1013, "send buffer full");
+    if (this.#limits.onFull === "close") this.close(1013, "send buffer full");
     return "dropped";
   }
 

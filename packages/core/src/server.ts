@@ -11,6 +11,7 @@ import { VelError } from "./errors.ts";
 import { hookHandler, pullHandler, type Handler } from "./handler.ts";
 import { bindHost } from "./host.ts";
 import type { ConnectionOwner, LiveConnection } from "./live-connection.ts";
+import { limitsOf, positive, type Limits } from "./limits.ts";
 import { originCheck, type OriginCheck } from "./origin.ts";
 import { compilePath, type PathPattern } from "./path.ts";
 import { logError, type ErrorContext } from "./report.ts";
@@ -31,7 +32,7 @@ export interface Route {
   readonly guards: readonly Guard[];
   readonly handler: Handler;
   readonly protocols: readonly string[];
-  readonly sendBuffer: { readonly limit: number; readonly onFull: "close" | "drop" };
+  readonly limits: Limits;
 }
 
 /**
@@ -93,12 +94,12 @@ class Scope implements Routes {
 export class VelServer extends Scope implements Vel, ConnectionOwner {
   readonly clock: Clock;
   readonly closeTimeout: number;
-  readonly maxPayload: number;
   readonly allowsOrigin: OriginCheck;
   readonly connections: Set<Connection> = new Set<Connection>();
   readonly routes: Route[] = [];
   readonly #onError: (error: unknown, context: ErrorContext) => void;
-  readonly #defaults: RouteOptions;
+  readonly #limits: Limits;
+  readonly #isSerial: boolean;
   readonly #guards: Guard[];
   readonly #events: EventEmitter<VelEvents>;
   readonly #requirements = new Map<keyof Capabilities, string>();
@@ -116,10 +117,10 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     this.#guards = guards;
     this.clock = options.clock ?? systemClock;
     this.closeTimeout = positive("closeTimeout", options.closeTimeout ?? 10_000);
-    this.maxPayload = positive("maxPayload", options.maxPayload ?? 2 ** 20);
     this.allowsOrigin = originCheck(options.origins ?? "same");
     this.#onError = options.onError ?? logError;
-    this.#defaults = options;
+    this.#limits = limitsOf(options);
+    this.#isSerial = options.serial ?? true;
     this.#events = new EventEmitter((error) => {
       this.report(error, { stage: "listener" });
     });
@@ -195,14 +196,9 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
       path,
       pattern,
       guards,
-      handler: pull
-        ? pullHandler(pull, report)
-        : hookHandler({ serial: this.#defaults.serial ?? true, ...(own as Hooks) }),
+      handler: pull ? pullHandler(pull, report) : hookHandler({ serial: this.#isSerial, ...(own as Hooks) }),
       protocols: own.protocols ?? [],
-      sendBuffer: {
-        limit: positive("sendBuffer.limit", own.sendBuffer?.limit ?? this.#defaults.sendBuffer?.limit ?? 2 ** 20),
-        onFull: own.sendBuffer?.onFull ?? this.#defaults.sendBuffer?.onFull ?? "close",
-      },
+      limits: limitsOf(own, this.#limits),
     });
   }
 
@@ -255,9 +251,4 @@ function assertCapability(transport: Transport<never, unknown>, capability: keyo
   if (transport.capabilities[capability] === false) {
     throw new VelError("ERR_VEL_UNSUPPORTED", `Transport "${transport.name}" lacks "${capability}": ${hint}`);
   }
-}
-
-function positive(name: string, value: number): number {
-  if (!(value > 0)) throw new RangeError(`Option "${name}" must be a positive number, got ${String(value)}`);
-  return value;
 }

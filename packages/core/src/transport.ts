@@ -100,6 +100,8 @@ export interface Accepted {
   readonly protocol: string | undefined;
   /** Further headers of the 101 response, in order, repeated names kept. */
   readonly headers: HeaderList;
+  /** The largest message to let in on this connection, in bytes after inflation. */
+  readonly maxPayload: number;
 }
 
 /** Core's answer that does not: write it and end the connection. */
@@ -115,8 +117,6 @@ export interface Refused {
  * comes twice or too late is ignored.
  */
 export interface Host<Socket> {
-  /** The largest message to let in, in bytes after inflation. */
-  readonly maxPayload: number;
   /** Tells whether a route answers this path (the part of the target before `?`). */
   matches(path: string): boolean;
   /** Decides on a request. Never rejects: a failing guard or handler is a 500. */

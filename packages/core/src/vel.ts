@@ -8,6 +8,7 @@ import type { CloseInfo } from "./close.ts";
 import type { Connection } from "./connection.ts";
 import type { Emitter } from "./emitter.ts";
 import type { InvalidMessageError } from "./errors.ts";
+import type { JsonLimits } from "./json.ts";
 import type { MaybePromise } from "./maybe-promise.ts";
 import type { AnyParams, PathParams } from "./path.ts";
 import type { Received } from "./payload.ts";
@@ -25,12 +26,26 @@ export interface SendBuffer {
   onFull?: "close" | "drop";
 }
 
+/** What one connection may cost. Every size is in bytes. */
+export interface LimitOptions {
+  /** The largest message to let in, after inflation; a larger one closes with 1009. Default: 1 MiB. */
+  maxPayload?: number;
+  /** What a JSON message may cost, checked before it is parsed. Default: 64 KiB, depth 64, 1,000 keys. */
+  json?: JsonLimits;
+  /**
+   * How much may wait for the handler before the socket is not read any more; reading goes on at half of it. Each
+   * message counts 64 bytes more than its payload. Nothing is lost: where a transport cannot pause, the connection is
+   * closed with 1008. Default: 1 MiB.
+   */
+  receiveBuffer?: { limit?: number };
+  /** How much may wait for a peer that reads slowly. Default: 1 MiB, then `close`. */
+  sendBuffer?: SendBuffer;
+}
+
 /** Settings of one route; those of the server are the default. */
-export interface RouteOptions {
+export interface RouteOptions extends LimitOptions {
   /** The subprotocols that the route speaks, best first. Default: none. */
   protocols?: readonly string[];
-  /** Default: 1 MiB, then `close`. */
-  sendBuffer?: SendBuffer;
   /** Whether an async `message` hook is awaited before the next message is handed in. Default: true. */
   serial?: boolean;
 }
@@ -135,8 +150,6 @@ export interface VelOptions extends Omit<RouteOptions, "protocols"> {
    * Default: `same`.
    */
   origins?: "same" | "any" | readonly string[];
-  /** The largest message to let in, in bytes; a larger one closes with 1009. Default: 1 MiB. */
-  maxPayload?: number;
   /** How long a peer may take to answer a close, in milliseconds, before it is cut off. Default: 10,000. */
   closeTimeout?: number;
   /** Default: {@link systemClock}. */
