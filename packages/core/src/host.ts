@@ -6,6 +6,7 @@
 import type { Connection } from "./connection.ts";
 import type { Entry } from "./handler.ts";
 import type { HeaderList } from "./headers.ts";
+import { VelError } from "./errors.ts";
 import { LiveConnection, type ConnectionSetup } from "./live-connection.ts";
 import { LiveRequest, splitTarget } from "./live-request.ts";
 import type { AnyParams } from "./path.ts";
@@ -20,10 +21,11 @@ const retryAfter = 1_000;
 
 /** Makes the host of a transport. */
 export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<Socket, Frame>): Host<Socket> {
+  const cap = server.maxConnections ?? transport.maxConnections ?? 10_000;
   const turn = transport.frame && transport.afterTurn ? new Turn(transport.afterTurn.bind(transport)) : undefined;
   return {
     matches: (path) => server.routes.some((route) => route.pattern.matches(path)),
-    upgrade: (handshake) => decide(server, handshake),
+    upgrade: (handshake) => decide(server, cap, handshake),
     open(socket, accepted) {
       if (!(accepted instanceof Admitted)) throw new TypeError("Host.open() takes what Host.upgrade() gave");
       return accepted.open(server, { transport: transport as Transport<unknown, unknown>, socket, turn });
@@ -55,15 +57,18 @@ class Admitted implements Accepted {
   readonly #route: Route;
   readonly #request: LiveRequest;
   readonly #outcome: Entry | Refusal;
+  readonly #leave: () => void;
   #connection: LiveConnection | undefined;
 
-  constructor(route: Route, request: LiveRequest, outcome: Entry | Refusal) {
+  /** @param leave Tells the server that this is a handshake no more. */
+  constructor(route: Route, request: LiveRequest, outcome: Entry | Refusal, leave: () => void) {
     this.headers = outcome instanceof Refusal ? outcome.headers : request.responseHeaders;
     this.protocol = chooseProtocol(request, route.protocols);
     this.maxPayload = route.limits.maxPayload;
     this.#route = route;
     this.#request = request;
     this.#outcome = outcome;
+    this.#leave = leave;
   }
 
   open(server: VelServer, wire: Pick<ConnectionSetup, "transport" | "socket" | "turn">): Connection {
@@ -80,6 +85,7 @@ class Admitted implements Accepted {
       limits: this.#route.limits,
     });
     this.#connection = connection;
+    this.#leave();
     const deferred = this.#request.takeDeferred();
     if (deferred.length > 0) {
       connection.onClose(() => {
@@ -101,7 +107,7 @@ class Admitted implements Accepted {
   }
 }
 
-async function decide(server: VelServer, handshake: Handshake): Promise<Accepted | Refused> {
+async function decide(server: VelServer, cap: number, handshake: Handshake): Promise<Accepted | Refused> {
   const { path } = splitTarget(handshake.url);
   const route = server.routes.find(({ pattern }) => pattern.matches(path));
   if (!route) return refusedWith(reject(404));
@@ -113,30 +119,59 @@ async function decide(server: VelServer, handshake: Handshake): Promise<Accepted
   }
   const request = new LiveRequest(handshake, route.path, params);
   const { signal } = handshake;
+  const isFull = server.load >= cap;
+  const leave = server.enter();
   let admitted: Admitted | undefined;
+  const drop = (): void => {
+    leave();
+    release(server, request.takeDeferred());
+  };
   signal.addEventListener(
     "abort",
     () => {
       admitted?.abandon();
-      release(server, request.takeDeferred());
+      drop();
     },
     { once: true },
   );
 
-  const outcome = await ask(server, route, request);
+  const outcome = isFull ? reject(503, { retryAfter }) : await withinTime(server, request, ask(server, route, request));
   if (!(outcome instanceof Refusal) && (signal.aborted || !server.accepting)) {
     outcome.abandon();
-    release(server, request.takeDeferred());
+    drop();
     return refusedWith(reject(503, { retryAfter }));
   }
   if (outcome instanceof Refusal) {
     if (!signal.aborted) server.refused(request, outcome);
     if (outcome.closeCode === undefined) {
-      release(server, request.takeDeferred());
+      drop();
       return refusedWith(outcome);
     }
   }
-  return (admitted = new Admitted(route, request, outcome));
+  return (admitted = new Admitted(route, request, outcome, leave));
+}
+
+/** Gives up on guards and handlers that do not answer; what they answer later is let go of. */
+function withinTime(
+  server: VelServer,
+  request: LiveRequest,
+  answer: Promise<Entry | Refusal>,
+): Promise<Entry | Refusal> {
+  return new Promise((resolve) => {
+    let isLate = false;
+    const timer = server.clock.setTimeout(() => {
+      isLate = true;
+      const limit = String(server.handshakeTimeout);
+      const error = new VelError("ERR_VEL_TIMEOUT", `Handshake on "${request.route}" took longer than ${limit} ms`);
+      server.report(error, { stage: "handshake" });
+      resolve(request.reject(503, { retryAfter }));
+    }, server.handshakeTimeout);
+    void answer.then((outcome) => {
+      server.clock.clearTimeout(timer);
+      if (isLate && !(outcome instanceof Refusal)) outcome.abandon();
+      resolve(outcome);
+    });
+  });
 }
 
 /** Asks, in this order: the life cycle, the origin, the guards, the handler. The first answer wins. */

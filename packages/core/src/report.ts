@@ -8,7 +8,7 @@ import type { Connection } from "./connection.ts";
 /** Where an error that reached `onError` comes from. */
 export interface ErrorContext {
   /**
-   * What was running: `guard`, `handler`, `upgrade`, `open`, `message`, `invalid`, `drain`, `close`, `listener`,
+   * What was running: `handshake`, `guard`, `handler`, `upgrade`, `open`, `message`, `invalid`, `drain`, `close`, `listener`,
    * `release`, `transport`; features have their own (`onJoin`).
    */
   readonly stage: string;

@@ -94,6 +94,8 @@ class Scope implements Routes {
 export class VelServer extends Scope implements Vel, ConnectionOwner {
   readonly clock: Clock;
   readonly closeTimeout: number;
+  readonly handshakeTimeout: number;
+  readonly maxConnections: number | undefined;
   readonly allowsOrigin: OriginCheck;
   readonly connections: Set<Connection> = new Set<Connection>();
   readonly routes: Route[] = [];
@@ -106,6 +108,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   readonly #transports: Transport<never, unknown>[] = [];
   /** Everything that has a socket, connections that are accepted only to be closed included. */
   readonly #live = new Set<LiveConnection>();
+  #handshakes = 0;
   /** How many handlers have started and not settled. */
   #running = 0;
   #closing: Promise<void> | undefined;
@@ -117,6 +120,9 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     this.#guards = guards;
     this.clock = options.clock ?? systemClock;
     this.closeTimeout = positive("closeTimeout", options.closeTimeout ?? 10_000);
+    this.handshakeTimeout = positive("handshakeTimeout", options.handshakeTimeout ?? 5_000);
+    this.maxConnections =
+      options.maxConnections === undefined ? undefined : positive("maxConnections", options.maxConnections);
     this.allowsOrigin = originCheck(options.origins ?? "same");
     this.#onError = options.onError ?? logError;
     this.#limits = limitsOf(options);
@@ -179,6 +185,21 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   }
 
   // ---------------------------------------------------------------------------------------------------- core's own
+
+  /** How many sockets there are: connections and handshakes. */
+  get load(): number {
+    return this.#live.size + this.#handshakes;
+  }
+
+  /** Counts a handshake; the result ends it, once. */
+  enter(): () => void {
+    this.#handshakes++;
+    let isIn = true;
+    return () => {
+      if (isIn) this.#handshakes--;
+      isIn = false;
+    };
+  }
 
   /** Adds a route, see {@link Routes.websocket}. */
   register(

@@ -50,6 +50,8 @@ export interface Transport<Socket, Frame = never> {
   /** The adapter's name, for errors, logs and metrics. */
   readonly name: string;
   readonly capabilities: Capabilities;
+  /** How many sockets the runtime can hold at once. Default: 10,000. */
+  readonly maxConnections?: number;
   /** Sends one message and says what became of it. `compress` is a wish. Must not keep the payload. */
   send(socket: Socket, payload: Payload, compress: boolean): SendStatus;
   /** Starts the closing handshake. Code and reason are checked already. */

@@ -152,6 +152,13 @@ export interface VelOptions extends Omit<RouteOptions, "protocols"> {
   origins?: "same" | "any" | readonly string[];
   /** How long a peer may take to answer a close, in milliseconds, before it is cut off. Default: 10,000. */
   closeTimeout?: number;
+  /** How long guards and handlers may take to answer a request, in milliseconds; then it is a 503. Default: 5,000. */
+  handshakeTimeout?: number;
+  /**
+   * How many sockets there may be at once, handshakes included; more are answered with 503. Default: what the
+   * transport can hold (on Node the descriptor limit less a reserve), or else 10,000.
+   */
+  maxConnections?: number;
   /** Default: {@link systemClock}. */
   clock?: Clock;
   /** Is told of each error that user code or the runtime threw. Default: a line on `console.error`. */
