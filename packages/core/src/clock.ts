@@ -27,6 +27,6 @@ export const systemClock: Clock = {
   wall: () => Date.now(),
   setTimeout: (callback, delay) => setTimeout(callback, delay),
   clearTimeout: (timer) => {
-    clearTimeout(timer);
+    clearTimeout(timer as Parameters<typeof clearTimeout>[0]);
   },
 };

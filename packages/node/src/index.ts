@@ -1,0 +1,3 @@
+export { attach, upgradeHandler, type AttachOptions, type Attachment } from "./attach.ts";
+export { serve, type NodeServer, type ServeOptions } from "./serve.ts";
+export type { UpgradeListener } from "./upgrade.ts";
