@@ -80,6 +80,7 @@ export function pullHandler(handle: PullHandler, report: (error: unknown, contex
 
 /** Makes a {@link Handler} of hooks, which are called as things happen. */
 export function hookHandler(hooks: Hooks): Handler {
+  const start = hookRunner(hooks);
   return (request) => {
     const answer = hooks.upgrade?.(request) ?? {};
     return isPromise(answer) ? answer.then(enter) : enter(answer);
@@ -89,6 +90,11 @@ export function hookHandler(hooks: Hooks): Handler {
     if (answer instanceof Refusal) return answer;
     return { admission: answer, start, abandon: () => undefined };
   }
+}
+
+/** Makes what runs hooks on an open connection. */
+export function hookRunner(hooks: Omit<Hooks, "upgrade">): Entry["start"] {
+  return start;
 
   function start(connection: LiveConnection, done: () => void): void {
     if (hooks.drain) {

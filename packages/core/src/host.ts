@@ -4,7 +4,7 @@
  * @module
  */
 import type { Connection } from "./connection.ts";
-import type { Entry } from "./handler.ts";
+import { hookRunner, type Entry } from "./handler.ts";
 import type { HeaderList } from "./headers.ts";
 import { VelError } from "./errors.ts";
 import { LiveConnection, type ConnectionSetup } from "./live-connection.ts";
@@ -14,6 +14,7 @@ import type { Received } from "./payload.ts";
 import { Refusal, reject } from "./refusal.ts";
 import type { Route, VelServer } from "./server.ts";
 import { Turn } from "./turn.ts";
+import type { AdoptOptions, Hooks } from "./vel.ts";
 import type { Accepted, Handshake, Host, Refused, Transport } from "./transport.ts";
 
 /** How long a client should wait that came while the server was going down, in milliseconds. */
@@ -29,6 +30,30 @@ export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<
     open(socket, accepted) {
       if (!(accepted instanceof Admitted)) throw new TypeError("Host.open() takes what Host.upgrade() gave");
       return accepted.open(server, { transport: transport as Transport<unknown, unknown>, socket, turn });
+    },
+    adopt<Data, In>(
+      socket: Socket,
+      { url, remote }: Pick<Handshake, "url" | "remote">,
+      options: AdoptOptions<Data, In> = {},
+    ) {
+      const connection = new LiveConnection({
+        owner: server,
+        transport: transport as Transport<unknown, unknown>,
+        socket,
+        turn,
+        route: splitTarget(url).path,
+        params: {},
+        data: options.data ?? {},
+        protocol: "",
+        remote,
+        limits: server.limitsFor(options),
+      });
+      // What the hooks get is what the caller's types say; here they are only called.
+      server.opened(
+        connection,
+        hookRunner({ serial: server.isSerial, ...(options as AdoptOptions<unknown, never> as Hooks) }),
+      );
+      return connection as Connection as Connection<Data>;
     },
     message(connection: Connection, payload: Received, size?: number) {
       (connection as LiveConnection).receive(payload, size);

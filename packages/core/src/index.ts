@@ -34,6 +34,7 @@ export { createVel } from "./server.ts";
 export { validate, type StandardSchemaV1 } from "./standard-schema.ts";
 export type { Accepted, Capabilities, Handshake, Host, Refused, Remote, Transport } from "./transport.ts";
 export type {
+  AdoptOptions,
   CheckingGuard,
   CloseOptions,
   Hooks,

@@ -19,7 +19,17 @@ import type { Refusal } from "./refusal.ts";
 import type { Admission, UpgradeRequest } from "./request.ts";
 import type { MaybePromise } from "./maybe-promise.ts";
 import type { Capabilities, Host, Transport } from "./transport.ts";
-import type { CloseOptions, Hooks, PullHandler, RouteOptions, Routes, Vel, VelEvents, VelOptions } from "./vel.ts";
+import type {
+  CloseOptions,
+  Hooks,
+  LimitOptions,
+  PullHandler,
+  RouteOptions,
+  Routes,
+  Vel,
+  VelEvents,
+  VelOptions,
+} from "./vel.ts";
 
 /** A guard of either kind, its types forgotten. */
 // eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- as the public types have it
@@ -101,7 +111,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   readonly routes: Route[] = [];
   readonly #onError: (error: unknown, context: ErrorContext) => void;
   readonly #limits: Limits;
-  readonly #isSerial: boolean;
+  readonly isSerial: boolean;
   readonly #guards: Guard[];
   readonly #events: EventEmitter<VelEvents>;
   readonly #requirements = new Map<keyof Capabilities, string>();
@@ -126,7 +136,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     this.allowsOrigin = originCheck(options.origins ?? "same");
     this.#onError = options.onError ?? logError;
     this.#limits = limitsOf(options);
-    this.#isSerial = options.serial ?? true;
+    this.isSerial = options.serial ?? true;
     this.#events = new EventEmitter((error) => {
       this.report(error, { stage: "listener" });
     });
@@ -217,10 +227,15 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
       path,
       pattern,
       guards,
-      handler: pull ? pullHandler(pull, report) : hookHandler({ serial: this.#isSerial, ...(own as Hooks) }),
+      handler: pull ? pullHandler(pull, report) : hookHandler({ serial: this.isSerial, ...(own as Hooks) }),
       protocols: own.protocols ?? [],
-      limits: limitsOf(own, this.#limits),
+      limits: this.limitsFor(own),
     });
+  }
+
+  /** The server's limits with a route's own laid over them. */
+  limitsFor(options: LimitOptions): Limits {
+    return limitsOf(options, this.#limits);
   }
 
   /** Takes in a connection and runs its handler; without a handler it is only waited for. */

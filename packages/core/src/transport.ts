@@ -10,6 +10,7 @@ import type { HeaderList } from "./headers.ts";
 import type { MaybePromise } from "./maybe-promise.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Payload, Received, SendStatus } from "./payload.ts";
+import type { AdoptOptions } from "./vel.ts";
 
 /** What a transport can do. What is false is absent from the {@link Transport}, never a no-op. */
 export interface Capabilities {
@@ -125,6 +126,15 @@ export interface Host<Socket> {
   upgrade(handshake: Handshake): MaybePromise<Accepted | Refused>;
   /** Starts a connection, once 101 is written and before the first message is handed in. */
   open(socket: Socket, accepted: Accepted): Connection;
+  /**
+   * Starts a connection on a socket that somebody else accepted: no route, guard or origin check is asked. Without a
+   * `message` hook its messages are counted and left to whoever else listens.
+   */
+  adopt<Data = unknown, In = Received>(
+    socket: Socket,
+    handshake: Pick<Handshake, "url" | "remote">,
+    hooks?: AdoptOptions<Data, In>,
+  ): Connection<Data>;
   /** Hands in a message. `size` is its size in bytes where the adapter knows it already. */
   message(connection: Connection, payload: Received, size?: number): void;
   /** Tells of a pong. */

@@ -72,6 +72,15 @@ export interface Hooks<Data = unknown, Params = AnyParams, Added = unknown, In =
   close?(connection: Connection<Data & Added, Params>, info: CloseInfo): unknown;
 }
 
+/** What handles a socket that somebody else accepted. */
+export interface AdoptOptions<Data = unknown, In = Received> extends Omit<
+  Hooks<Data, AnyParams, unknown, In>,
+  "upgrade" | "protocols"
+> {
+  /** Becomes `connection.data`. */
+  data?: Data;
+}
+
 /**
  * A handler in the pull form: it accepts, receives and sends until it is done.
  *
