@@ -9,6 +9,7 @@ import type { HeaderList } from "./headers.ts";
 import { VelError } from "./errors.ts";
 import { LiveConnection, type ConnectionSetup } from "./live-connection.ts";
 import { LiveRequest, splitTarget } from "./live-request.ts";
+import type { Compression } from "./limits.ts";
 import type { AnyParams } from "./path.ts";
 import type { Received } from "./payload.ts";
 import { Refusal, reject } from "./refusal.ts";
@@ -22,11 +23,10 @@ const retryAfter = 1_000;
 
 /** Makes the host of a transport. */
 export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<Socket, Frame>): Host<Socket> {
-  const cap = server.maxConnections ?? transport.maxConnections ?? 10_000;
   const turn = transport.frame && transport.afterTurn ? new Turn(transport.afterTurn.bind(transport)) : undefined;
   return {
     matches: (path) => server.routes.some((route) => route.pattern.matches(path)),
-    upgrade: (handshake) => decide(server, cap, handshake),
+    upgrade: (handshake) => decide(server, transport, handshake),
     open(socket, accepted) {
       if (!(accepted instanceof Admitted)) throw new TypeError("Host.open() takes what Host.upgrade() gave");
       return accepted.open(server, { transport: transport as Transport<unknown, unknown>, socket, turn });
@@ -79,6 +79,7 @@ class Admitted implements Accepted {
   readonly protocol: string | undefined;
   readonly headers: HeaderList;
   readonly maxPayload: number;
+  readonly compression: Compression;
   readonly #route: Route;
   readonly #request: LiveRequest;
   readonly #outcome: Entry | Refusal;
@@ -86,10 +87,11 @@ class Admitted implements Accepted {
   #connection: LiveConnection | undefined;
 
   /** @param leave Tells the server that this is a handshake no more. */
-  constructor(route: Route, request: LiveRequest, outcome: Entry | Refusal, leave: () => void) {
+  constructor(route: Route, request: LiveRequest, outcome: Entry | Refusal, canCompress: boolean, leave: () => void) {
     this.headers = outcome instanceof Refusal ? outcome.headers : request.responseHeaders;
     this.protocol = chooseProtocol(request, route.protocols);
     this.maxPayload = route.limits.maxPayload;
+    this.compression = canCompress && route.compression;
     this.#route = route;
     this.#request = request;
     this.#outcome = outcome;
@@ -132,7 +134,11 @@ class Admitted implements Accepted {
   }
 }
 
-async function decide(server: VelServer, cap: number, handshake: Handshake): Promise<Accepted | Refused> {
+async function decide(
+  server: VelServer,
+  { capabilities, maxConnections }: Pick<Transport<never, unknown>, "capabilities" | "maxConnections">,
+  handshake: Handshake,
+): Promise<Accepted | Refused> {
   const { path } = splitTarget(handshake.url);
   const route = server.routes.find(({ pattern }) => pattern.matches(path));
   if (!route) return refusedWith(reject(404));
@@ -144,7 +150,7 @@ async function decide(server: VelServer, cap: number, handshake: Handshake): Pro
   }
   const request = new LiveRequest(handshake, route.path, params);
   const { signal } = handshake;
-  const isFull = server.load >= cap;
+  const isFull = server.load >= (server.maxConnections ?? maxConnections ?? 10_000);
   const leave = server.enter();
   let admitted: Admitted | undefined;
   const drop = (): void => {
@@ -173,7 +179,7 @@ async function decide(server: VelServer, cap: number, handshake: Handshake): Pro
       return refusedWith(outcome);
     }
   }
-  return (admitted = new Admitted(route, request, outcome, leave));
+  return (admitted = new Admitted(route, request, outcome, capabilities.compression, leave));
 }
 
 /** Gives up on guards and handlers that do not answer; what they answer later is let go of. */

@@ -37,6 +37,7 @@ export type {
   AdoptOptions,
   CheckingGuard,
   CloseOptions,
+  CompressionOptions,
   Hooks,
   LimitOptions,
   ProvidingGuard,

@@ -4,7 +4,30 @@
  * @module
  */
 import { jsonLimits, type JsonLimits } from "./json.ts";
-import type { LimitOptions } from "./vel.ts";
+import type { CompressionOptions, LimitOptions, RouteOptions } from "./vel.ts";
+
+/** How a connection compresses, every value decided; false for not at all. */
+export type Compression = Required<CompressionOptions> | false;
+
+/** The defaults of {@link CompressionOptions}. */
+const compressionDefaults: Required<CompressionOptions> = { threshold: 1_024, windowBits: 13, memoryLimit: 2 ** 26 };
+
+/**
+ * Decides how a route compresses.
+ *
+ * @throws {RangeError} When a setting is out of its range.
+ */
+export function compressionOf(option: RouteOptions["compression"]): Compression {
+  if (option === undefined || option === false) return false;
+  const given = typeof option === "object" ? option : {};
+  const { threshold, windowBits, memoryLimit } = { ...compressionDefaults, ...given };
+  if (!(threshold >= 0))
+    throw new RangeError(`Option "compression.threshold" must be 0 or more, got ${String(threshold)}`);
+  if (!Number.isInteger(windowBits) || windowBits < 9 || windowBits > 15) {
+    throw new RangeError(`Option "compression.windowBits" must be 9 to 15, got ${String(windowBits)}`);
+  }
+  return { threshold, windowBits, memoryLimit: positive("compression.memoryLimit", memoryLimit) };
+}
 
 /** What one connection may cost, every value decided. All sizes are bytes. */
 export interface Limits {

@@ -11,7 +11,7 @@ import { VelError } from "./errors.ts";
 import { hookHandler, pullHandler, type Handler } from "./handler.ts";
 import { bindHost } from "./host.ts";
 import type { ConnectionOwner, LiveConnection } from "./live-connection.ts";
-import { limitsOf, positive, type Limits } from "./limits.ts";
+import { compressionOf, limitsOf, positive, type Compression, type Limits } from "./limits.ts";
 import { originCheck, type OriginCheck } from "./origin.ts";
 import { compilePath, type PathPattern } from "./path.ts";
 import { logError, type ErrorContext } from "./report.ts";
@@ -43,6 +43,7 @@ export interface Route {
   readonly handler: Handler;
   readonly protocols: readonly string[];
   readonly limits: Limits;
+  readonly compression: Compression;
 }
 
 /**
@@ -111,6 +112,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   readonly routes: Route[] = [];
   readonly #onError: (error: unknown, context: ErrorContext) => void;
   readonly #limits: Limits;
+  readonly #compression: RouteOptions["compression"];
   readonly isSerial: boolean;
   readonly #guards: Guard[];
   readonly #events: EventEmitter<VelEvents>;
@@ -136,6 +138,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     this.allowsOrigin = originCheck(options.origins ?? "same");
     this.#onError = options.onError ?? logError;
     this.#limits = limitsOf(options);
+    this.#compression = options.compression;
     this.isSerial = options.serial ?? true;
     this.#events = new EventEmitter((error) => {
       this.report(error, { stage: "listener" });
@@ -223,6 +226,10 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     const pull = typeof first === "function" ? first : second;
     const own: RouteOptions = typeof first === "function" ? {} : first;
     const report = this.report.bind(this);
+    const wanted = own.compression ?? this.#compression;
+    if (wanted === true || typeof wanted === "object") {
+      this.require("compression", `set compression of "${path}" to "auto" to compress where it is possible`);
+    }
     this.routes.push({
       path,
       pattern,
@@ -230,6 +237,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
       handler: pull ? pullHandler(pull, report) : hookHandler({ serial: this.isSerial, ...(own as Hooks) }),
       protocols: own.protocols ?? [],
       limits: this.limitsFor(own),
+      compression: compressionOf(wanted),
     });
   }
 

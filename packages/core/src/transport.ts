@@ -10,7 +10,7 @@ import type { HeaderList } from "./headers.ts";
 import type { MaybePromise } from "./maybe-promise.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Payload, Received, SendStatus } from "./payload.ts";
-import type { AdoptOptions } from "./vel.ts";
+import type { AdoptOptions, CompressionOptions } from "./vel.ts";
 
 /** What a transport can do. What is false is absent from the {@link Transport}, never a no-op. */
 export interface Capabilities {
@@ -105,6 +105,8 @@ export interface Accepted {
   readonly headers: HeaderList;
   /** The largest message to let in on this connection, in bytes after inflation. */
   readonly maxPayload: number;
+  /** What to negotiate of permessage-deflate; false for nothing, and always where the transport cannot. */
+  readonly compression: Required<CompressionOptions> | false;
 }
 
 /** Core's answer that does not: write it and end the connection. */

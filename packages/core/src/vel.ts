@@ -42,10 +42,29 @@ export interface LimitOptions {
   sendBuffer?: SendBuffer;
 }
 
+/** How messages are compressed (permessage-deflate, RFC 7692). Contexts are never kept from message to message. */
+export interface CompressionOptions {
+  /** Messages smaller than so many bytes are sent as they are. Default: 1,024. */
+  threshold?: number;
+  /** The window of both sides as a power of two, 9 to 15; larger compresses better. Default: 13, which is 8 KiB. */
+  windowBits?: number;
+  /**
+   * How many bytes all compressed connections of the server may hold for inflating; the next connections are not
+   * offered compression. Default: 64 MiB.
+   */
+  memoryLimit?: number;
+}
+
 /** Settings of one route; those of the server are the default. */
 export interface RouteOptions extends LimitOptions {
   /** The subprotocols that the route speaks, best first. Default: none. */
   protocols?: readonly string[];
+  /**
+   * `true` or options: compress, and refuse to run on a transport that cannot; `auto`: compress where the transport
+   * can; `false`: never. It costs memory and CPU, and secrets beside text of an attacker's choice can leak through the
+   * compressed length. Default: false.
+   */
+  compression?: boolean | "auto" | CompressionOptions;
   /** Whether an async `message` hook is awaited before the next message is handed in. Default: true. */
   serial?: boolean;
 }
