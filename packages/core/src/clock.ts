@@ -25,8 +25,30 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
-  setTimeout: (callback, delay) => setTimeout(callback, delay),
+  setTimeout: (callback, delay) => new LongTimer(callback, delay),
   clearTimeout: (timer) => {
-    clearTimeout(timer as Parameters<typeof clearTimeout>[0]);
+    if (timer instanceof LongTimer) timer.clear();
   },
 };
+
+/** The longest delay that runtimes wait for, 24.8 days: at a longer one they fire at once. */
+const longest = 2 ** 31 - 1;
+
+/** A timer of any length, `Infinity` included. */
+class LongTimer {
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(callback: () => void, delay: number) {
+    this.#start(callback, delay);
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #start(callback: () => void, delay: number): void {
+    const isLast = !(delay > longest);
+    const next = isLast ? callback : () => this.#start(callback, delay - longest);
+    this.#timer = setTimeout(next, isLast ? delay : longest);
+  }
+}

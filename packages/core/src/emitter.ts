@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { notify } from "./maybe-promise.ts";
 
 /** Takes back what was registered; calling it again does nothing. */
 export type Unsubscribe = () => void;
@@ -23,10 +24,10 @@ export interface Emitter<E extends { [K in keyof E]: readonly unknown[] }> {
  * off();
  */
 export class EventEmitter<E extends { [K in keyof E]: readonly unknown[] }> implements Emitter<E> {
-  readonly #listeners = new Map<keyof E, Set<(args: readonly unknown[]) => void>>();
+  readonly #listeners = new Map<keyof E, Set<(args: readonly unknown[]) => unknown>>();
   readonly #onError: (error: unknown) => void;
 
-  /** @param onError Is told of what a listener throws; the other listeners are called all the same. */
+  /** @param onError Is told of what a listener throws or rejects with; the others are called all the same. */
   constructor(onError: (error: unknown) => void) {
     this.#onError = onError;
   }
@@ -35,9 +36,7 @@ export class EventEmitter<E extends { [K in keyof E]: readonly unknown[] }> impl
     let listeners = this.#listeners.get(event);
     if (!listeners) this.#listeners.set(event, (listeners = new Set()));
     // The same function may be registered twice; each registration is its own.
-    const own = (args: readonly unknown[]): void => {
-      listener(...(args as E[K]));
-    };
+    const own = (args: readonly unknown[]): unknown => (listener as (...args: E[K]) => unknown)(...(args as E[K]));
     listeners.add(own);
     return () => {
       listeners.delete(own);
@@ -50,11 +49,8 @@ export class EventEmitter<E extends { [K in keyof E]: readonly unknown[] }> impl
     const listeners = this.#listeners.get(event);
     if (!listeners) return;
     for (const listener of [...listeners]) {
-      try {
-        listener(args);
-      } catch (error) {
-        this.#onError(error);
-      }
+      // One of those before it may have taken it back.
+      if (listeners.has(listener)) notify(() => listener(args), this.#onError);
     }
   }
 }

@@ -79,8 +79,8 @@ export function pullHandler(handle: PullHandler, report: (error: unknown, contex
 }
 
 /** Makes a {@link Handler} of hooks, which are called as things happen. */
-export function hookHandler(hooks: Hooks): Handler {
-  const start = hookRunner(hooks);
+export function hookHandler(hooks: Hooks, serial: boolean): Handler {
+  const start = hookRunner(hooks, serial);
   return (request) => {
     const answer = hooks.upgrade?.(request) ?? {};
     return isPromise(answer) ? answer.then(enter) : enter(answer);
@@ -93,7 +93,7 @@ export function hookHandler(hooks: Hooks): Handler {
 }
 
 /** Makes what runs hooks on an open connection. */
-export function hookRunner(hooks: Omit<Hooks, "upgrade">): Entry["start"] {
+export function hookRunner(hooks: Omit<Hooks, "upgrade">, serial: boolean): Entry["start"] {
   return start;
 
   function start(connection: LiveConnection, done: () => void): void {
@@ -103,8 +103,8 @@ export function hookRunner(hooks: Omit<Hooks, "upgrade">): Entry["start"] {
       });
     }
     connection.inbox.consume((payload) => deliver(connection, payload), {
-      after: hooks.open && run(connection, "open", () => hooks.open?.(connection)),
-      serial: hooks.serial ?? true,
+      before: hooks.open && (() => run(connection, "open", () => hooks.open?.(connection))),
+      serial,
       onEnd() {
         const info = connection.closeInfo ?? gone;
         const closed = hooks.close && run(connection, "close", () => hooks.close?.(connection, info));

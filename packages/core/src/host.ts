@@ -10,6 +10,7 @@ import { VelError } from "./errors.ts";
 import { LiveConnection, type ConnectionSetup } from "./live-connection.ts";
 import { LiveRequest, splitTarget } from "./live-request.ts";
 import type { Compression } from "./limits.ts";
+import { notify } from "./maybe-promise.ts";
 import type { AnyParams } from "./path.ts";
 import type { Received } from "./payload.ts";
 import { Refusal, reject } from "./refusal.ts";
@@ -51,7 +52,7 @@ export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<
       // What the hooks get is what the caller's types say; here they are only called.
       server.opened(
         connection,
-        hookRunner({ serial: server.isSerial, ...(options as AdoptOptions<unknown, never> as Hooks) }),
+        hookRunner(options as AdoptOptions<unknown, never> as Hooks, options.serial ?? server.isSerial),
       );
       return connection as Connection as Connection<Data>;
     },
@@ -83,11 +84,10 @@ class Admitted implements Accepted {
   readonly #route: Route;
   readonly #request: LiveRequest;
   readonly #outcome: Entry | Refusal;
-  readonly #leave: () => void;
+  readonly #onOpen: () => void;
   #connection: LiveConnection | undefined;
 
-  /** @param leave Tells the server that this is a handshake no more. */
-  constructor(route: Route, request: LiveRequest, outcome: Entry | Refusal, canCompress: boolean, leave: () => void) {
+  constructor(route: Route, request: LiveRequest, outcome: Entry | Refusal, canCompress: boolean, onOpen: () => void) {
     this.headers = outcome instanceof Refusal ? outcome.headers : request.responseHeaders;
     this.protocol = chooseProtocol(request, route.protocols);
     this.maxPayload = route.limits.maxPayload;
@@ -95,7 +95,7 @@ class Admitted implements Accepted {
     this.#route = route;
     this.#request = request;
     this.#outcome = outcome;
-    this.#leave = leave;
+    this.#onOpen = onOpen;
   }
 
   open(server: VelServer, wire: Pick<ConnectionSetup, "transport" | "socket" | "turn">): Connection {
@@ -112,25 +112,24 @@ class Admitted implements Accepted {
       limits: this.#route.limits,
     });
     this.#connection = connection;
-    this.#leave();
-    const deferred = this.#request.takeDeferred();
-    if (deferred.length > 0) {
+    this.#request.deferBy((run) => {
       connection.onClose(() => {
-        release(server, deferred);
+        release(server, run);
       });
-    }
+    });
     if (this.#outcome instanceof Refusal) {
       server.opened(connection, undefined);
       connection.close(this.#outcome.closeCode, this.#outcome.closeReason);
     } else {
       server.opened(connection, this.#outcome.start);
     }
+    this.#onOpen();
     return connection;
   }
 
   /** The client left before its socket was open. */
   abandon(): void {
-    if (!this.#connection && !(this.#outcome instanceof Refusal)) this.#outcome.abandon();
+    if (!(this.#outcome instanceof Refusal)) this.#outcome.abandon();
   }
 }
 
@@ -151,35 +150,43 @@ async function decide(
   const request = new LiveRequest(handshake, route.path, params);
   const { signal } = handshake;
   const isFull = server.load >= (server.maxConnections ?? maxConnections ?? 10_000);
-  const leave = server.enter();
   let admitted: Admitted | undefined;
-  const drop = (): void => {
-    leave();
-    release(server, request.takeDeferred());
+  const over = (): void => {
+    request.deferBy((run) => {
+      release(server, run);
+    });
   };
-  signal.addEventListener(
-    "abort",
-    () => {
-      admitted?.abandon();
-      drop();
-    },
-    { once: true },
-  );
+  const onAbort = (): void => {
+    over();
+    if (!admitted) return;
+    admitted.abandon();
+    decided();
+  };
+  const decided = (): void => {
+    signal.removeEventListener("abort", onAbort);
+    server.decided();
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  server.deciding();
 
-  const outcome = isFull ? reject(503, { retryAfter }) : await withinTime(server, request, ask(server, route, request));
-  if (!(outcome instanceof Refusal) && (signal.aborted || !server.accepting)) {
-    outcome.abandon();
-    drop();
-    return refusedWith(reject(503, { retryAfter }));
+  let outcome = isFull ? reject(503, { retryAfter }) : await withinTime(server, request, ask(server, route, request));
+  request.acceptBy(undefined);
+  // Who has left gets no socket, nor who comes while the server goes down: not even one that is closed at once.
+  if ((signal.aborted || !server.accepting) && !isHttpAnswer(outcome)) {
+    if (!(outcome instanceof Refusal)) outcome.abandon();
+    outcome = reject(503, { retryAfter });
   }
-  if (outcome instanceof Refusal) {
-    if (!signal.aborted) server.refused(request, outcome);
-    if (outcome.closeCode === undefined) {
-      drop();
-      return refusedWith(outcome);
-    }
+  if (outcome instanceof Refusal && !signal.aborted) server.refused(request, outcome);
+  if (isHttpAnswer(outcome)) {
+    over();
+    decided();
+    return refusedWith(outcome);
   }
-  return (admitted = new Admitted(route, request, outcome, capabilities.compression, leave));
+  return (admitted = new Admitted(route, request, outcome, capabilities.compression, decided));
+}
+
+function isHttpAnswer(outcome: Entry | Refusal): outcome is Refusal {
+  return outcome instanceof Refusal && outcome.closeCode === undefined;
 }
 
 /** Gives up on guards and handlers that do not answer; what they answer later is let go of. */
@@ -231,9 +238,8 @@ async function ask(server: VelServer, route: Route, request: LiveRequest): Promi
     return entry;
   } catch (error) {
     if (error instanceof Refusal) return request.refusal ?? error;
-    if (request.refusal) return request.refusal;
     if (!request.signal.aborted) server.report(error, { stage });
-    return reject(500);
+    return request.refusal ?? reject(500);
   }
 }
 
@@ -247,12 +253,8 @@ function refusedWith({ status, headers, body }: Refusal): Refused {
   return { accept: false, status, headers, body };
 }
 
-function release(server: VelServer, deferred: readonly (() => void)[]): void {
-  for (const run of deferred) {
-    try {
-      run();
-    } catch (error) {
-      server.report(error, { stage: "release" });
-    }
-  }
+function release(server: VelServer, run: () => unknown): void {
+  notify(run, (error) => {
+    server.report(error, { stage: "release" });
+  });
 }

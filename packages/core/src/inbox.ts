@@ -14,11 +14,11 @@ export type Consumer = (payload: Received) => unknown;
 
 /** How a consumer is run. */
 export interface ConsumeOptions {
-  /** Messages wait until this has settled; must not reject. */
-  after: unknown;
+  /** Runs before the first message; a promise is waited for and must not reject. */
+  before: (() => unknown) | undefined;
   /** Whether a promise of the consumer is awaited before the next message. */
   serial: boolean;
-  /** Called once, after the last message, when the connection has ended. */
+  /** Called once, when the connection has ended and the consumer has settled with the last message. */
   onEnd: () => void;
 }
 
@@ -52,8 +52,10 @@ export class Inbox {
   #consumer: Consumer | undefined;
   #serial = true;
   #onEnd: (() => void) | undefined;
-  /** Whether the consumer, or what comes before it, is still running. */
+  /** Whether the next message has to wait: for the consumer, or for what comes before it. */
   #busy = false;
+  /** How many messages the consumer has not settled with; more than one only where it is not serial. */
+  #running = 0;
   #isDiscarding = false;
   #end: DisconnectError | undefined;
 
@@ -70,9 +72,12 @@ export class Inbox {
   push(payload: Received, size: number): void {
     if (this.#isDiscarding) return;
     const waiter = this.#waiters.shift();
-    if (waiter) waiter.resolve(payload);
-    else if (this.#consumer && !this.#busy && this.#isEmpty) this.#hand(this.#consumer, payload);
-    else {
+    if (waiter) {
+      waiter.resolve(payload);
+    } else if (this.#consumer && !this.#busy && this.#isEmpty) {
+      this.#hand(this.#consumer, payload);
+      this.#pump(); // what came from within the consumer
+    } else {
       const cost = size + overhead;
       this.#queue.push({ payload, cost });
       this.#cost += cost;
@@ -136,12 +141,13 @@ export class Inbox {
   }
 
   /** Hands every message to a consumer from now on, in order, those that wait first. */
-  consume(consumer: Consumer, { after, serial, onEnd }: ConsumeOptions): void {
+  consume(consumer: Consumer, { before, serial, onEnd }: ConsumeOptions): void {
     this.#consumer = consumer;
     this.#serial = serial;
     this.#onEnd = onEnd;
-    if (isPromise(after)) this.#waitFor(after);
-    else this.#pump();
+    this.#busy = true;
+    this.#settle(before?.(), true);
+    this.#pump();
   }
 
   get #isEmpty(): boolean {
@@ -152,7 +158,11 @@ export class Inbox {
     const { payload, cost } = this.#queue[this.#head] as Waiting;
     this.#queue[this.#head++] = undefined; // let go of it before the array is
     this.#cost -= cost;
-    if (this.#isEmpty) this.#clear();
+    // A queue that never runs empty is cut off from time to time, or it would grow for ever.
+    if (this.#isEmpty || (this.#head >= 1024 && this.#head * 2 >= this.#queue.length)) {
+      this.#queue = this.#queue.slice(this.#head);
+      this.#head = 0;
+    }
     this.#look();
     return payload;
   }
@@ -172,14 +182,19 @@ export class Inbox {
   }
 
   #hand(consumer: Consumer, payload: Received): void {
-    const result = consumer(payload);
-    if (this.#serial && isPromise(result)) this.#waitFor(result);
+    this.#busy = true; // what comes from within the consumer waits until it has returned
+    this.#settle(consumer(payload), this.#serial);
   }
 
-  #waitFor(running: PromiseLike<unknown>): void {
-    this.#busy = true;
-    running.then(() => {
-      this.#busy = false;
+  /** Goes on after what has just run, or once its promise has settled if messages have to wait for that. */
+  #settle(result: unknown, wait: boolean): void {
+    const isRunning = isPromise(result);
+    this.#busy = wait && isRunning;
+    if (!isRunning) return;
+    this.#running++;
+    result.then(() => {
+      this.#running--;
+      if (wait) this.#busy = false;
       this.#pump();
     });
   }
@@ -187,7 +202,7 @@ export class Inbox {
   #pump(): void {
     if (!this.#consumer) return;
     while (!this.#busy && !this.#isEmpty) this.#hand(this.#consumer, this.#take());
-    if (this.#busy || !this.#end) return;
+    if (this.#busy || this.#running > 0 || !this.#end) return;
     const onEnd = this.#onEnd;
     this.#onEnd = undefined;
     onEnd?.();

@@ -13,6 +13,7 @@ import { Inbox } from "./inbox.ts";
 import { parseJson } from "./json.ts";
 import { Outgoing, type Batch } from "./outgoing.ts";
 import type { Limits } from "./limits.ts";
+import { notify } from "./maybe-promise.ts";
 import type { AnyParams } from "./path.ts";
 import { encodeJson, payloadSize, type Json, type Payload, type Received, type SendStatus } from "./payload.ts";
 import type { ErrorContext } from "./report.ts";
@@ -82,14 +83,16 @@ export class LiveConnection implements Connection {
   #waiting = 0;
   /** Whether the transport is being told to close: some answer from within the call. */
   #isTelling = false;
+  /** Whether it does not wait for the peer any more. */
+  #isCut = false;
   /** Whether more than half of the send buffer's limit waited when last looked at. */
   #isBacked = false;
   // Made on first use: most connections never have any of these.
   #abort: AbortController | undefined;
-  #closing: Set<() => void> | undefined;
-  #closed: Set<(info: CloseInfo) => void> | undefined;
-  #pongs: Set<(data: Uint8Array) => void> | undefined;
-  #drains: Set<() => void> | undefined;
+  #closing: Set<() => unknown> | undefined;
+  #closed: Set<(info: CloseInfo) => unknown> | undefined;
+  #pongs: Set<(data: Uint8Array) => unknown> | undefined;
+  #drains: Set<() => unknown> | undefined;
 
   constructor(setup: ConnectionSetup) {
     this.#owner = setup.owner;
@@ -145,16 +148,17 @@ export class LiveConnection implements Connection {
   }
 
   drained(): Promise<void> {
-    if (!this.#isOpen || !this.#isOverHalf) return Promise.resolve();
+    const waits = this.bufferedAmount === undefined ? this.#isBacked : this.#isOverHalf;
+    if (!this.#isOpen || !waits) return Promise.resolve();
     this.#isBacked = true;
     return new Promise((resolve) => {
       const done = (): void => {
-        off();
-        this.#drains?.delete(done);
+        offClosing();
+        offDrain();
         resolve();
       };
-      const off = this.onClosing(done);
-      this.onDrain(done);
+      const offClosing = this.onClosing(done);
+      const offDrain = this.onDrain(done);
     });
   }
 
@@ -178,6 +182,7 @@ export class LiveConnection implements Connection {
     assertCloseCode(code);
     const text = truncateReason(reason);
     if (!this.#isOpen) return;
+    this.#isOpen = false;
     this.#said = { code, reason: text };
     this.inbox.discard();
     this.#closeTimer = this.#owner.clock.setTimeout(() => {
@@ -192,7 +197,7 @@ export class LiveConnection implements Connection {
 
   terminate(): void {
     if (this.#info) return;
-    this.#said ??= { code: 1006, reason: "" };
+    this.#isOpen = false;
     this.#batch = undefined;
     this.inbox.discard();
     this.#cut();
@@ -245,9 +250,7 @@ export class LiveConnection implements Connection {
   onClose(listener: (info: CloseInfo) => void): Unsubscribe {
     if (!this.#info) return subscribe((this.#closed ??= new Set()), listener);
     const info = this.#info;
-    this.#notify(() => {
-      listener(info);
-    });
+    this.#notify(() => listener(info));
     return () => undefined;
   }
 
@@ -280,7 +283,8 @@ export class LiveConnection implements Connection {
     }
     this.messagesSent++;
     this.bytesSent += outgoing.size;
-    if (!this.#isBacked && waiting + outgoing.size > this.#limits.sendBuffer / 2) this.#isBacked = true;
+    const left = this.#turn ? waiting + outgoing.size : (this.bufferedAmount ?? 0);
+    if (left > this.#limits.sendBuffer / 2) this.#isBacked = true;
     return this.#isBacked ? "queued" : "sent";
   }
 
@@ -304,6 +308,7 @@ export class LiveConnection implements Connection {
 
   /** A message came. */
   receive(payload: Received, size: number = payloadSize(payload)): void {
+    if (this.#info) return;
     this.framesReceived++;
     if (!this.#isOpen) return;
     this.messagesReceived++;
@@ -315,19 +320,20 @@ export class LiveConnection implements Connection {
 
   /** A pong came. */
   receivePong(data: Uint8Array): void {
+    if (this.#info) return;
     this.framesReceived++;
     for (const listener of [...(this.#pongs ?? [])]) {
-      this.#notify(() => {
-        listener(data);
-      });
+      if (this.#pongs?.has(listener)) this.#notify(() => listener(data));
     }
   }
 
   /** Bytes have left. */
   hasDrained(): void {
-    if (!this.#isBacked || this.#isOverHalf) return;
+    if (!this.#isOpen || !this.#isBacked || this.#isOverHalf) return;
     this.#isBacked = false;
-    for (const listener of [...(this.#drains ?? [])]) this.#notify(listener);
+    for (const listener of [...(this.#drains ?? [])]) {
+      if (this.#drains?.has(listener)) this.#notify(listener);
+    }
   }
 
   /** The transport says that it is over. Whatever comes after the first time is ignored. */
@@ -340,27 +346,30 @@ export class LiveConnection implements Connection {
       });
       return;
     }
-    this.#info = this.#said
-      ? { ...this.#said, wasClean: wasClean && this.#said.code !== 1006, by: "local" }
-      : { code: code === 0 ? 1006 : code, reason, wasClean: wasClean && code !== 0 && code !== 1006, by: "remote" };
-    const info = this.#info;
+    const isDropped = code === 0 || code === 1006;
+    const how = this.#said ?? (isDropped ? { code: 1006, reason: "" } : { code, reason });
+    const info: CloseInfo = {
+      ...how,
+      wasClean: wasClean && !isDropped && how.code !== 1006,
+      by: this.#said ? "local" : "remote",
+    };
+    this.#info = info;
+    this.#isOpen = false;
     this.#batch = undefined;
     this.#owner.clock.clearTimeout(this.#closeTimer);
     this.#leave();
     this.inbox.end(new DisconnectError(info));
     const listeners = this.#closed;
     this.#closed = undefined;
-    for (const listener of listeners ?? []) {
-      this.#notify(() => {
-        listener(info);
-      });
-    }
+    for (const listener of listeners ?? []) this.#notify(() => listener(info));
     this.#owner.ended(this, info);
   }
 
   /** The handler failed: the one place that says what that means for its connection. */
   fail(error: unknown, stage: string): void {
-    if (error instanceof DisconnectError && !this.#isOpen) return; // the normal end of a handler whose peer has gone
+    // The normal end of a handler; while a close of this side is not answered yet, nobody has its info.
+    const isEnd = error instanceof DisconnectError && (this.#info ? error.info === this.#info : !this.#isOpen);
+    if (isEnd) return;
     if (error instanceof InvalidMessageError) {
       this.close(1007, "invalid message");
       return;
@@ -400,10 +409,8 @@ export class LiveConnection implements Connection {
     return "dropped";
   }
 
-  /** Stops being open, once, and tells those who hold the connection. */
+  /** Tells those who hold the connection that it is not open any more. */
   #leave(): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
     const listeners = this.#closing;
     this.#closing = undefined;
     for (const listener of listeners ?? []) this.#notify(listener);
@@ -412,9 +419,13 @@ export class LiveConnection implements Connection {
 
   /** Ends without waiting for the peer. */
   #cut(): void {
+    if (this.#isCut) return;
+    this.#isCut = true;
+    const isToldAlready = this.#said !== undefined;
+    this.#said ??= { code: 1006, reason: "" };
     this.#tell(() => {
       if (this.#transport.terminate) this.#transport.terminate(this.#socket);
-      else if (this.#isOpen) this.#transport.close(this.#socket, 1001, "");
+      else if (!isToldAlready) this.#transport.close(this.#socket, 1001, "");
     });
     queueMicrotask(() => {
       this.end(1006, "", false);
@@ -436,23 +447,19 @@ export class LiveConnection implements Connection {
     }
   }
 
-  #notify(listener: () => void): void {
-    try {
-      listener();
-    } catch (error) {
+  #notify(listener: () => unknown): void {
+    notify(listener, (error) => {
       this.#owner.report(error, { stage: "listener", connection: this });
-    }
+    });
   }
 }
 
 /** Each registration is its own, even of the same function. */
 function subscribe<Args extends unknown[]>(
-  listeners: Set<(...args: Args) => void>,
-  listener: (...args: Args) => void,
+  listeners: Set<(...args: Args) => unknown>,
+  listener: (...args: Args) => unknown,
 ): Unsubscribe {
-  const own = (...args: Args): void => {
-    listener(...args);
-  };
+  const own = (...args: Args): unknown => listener(...args);
   listeners.add(own);
   return () => {
     listeners.delete(own);

@@ -28,7 +28,9 @@ export class LiveRequest implements PendingRequest {
   #refusal: Refusal | undefined;
   #protocol: string | undefined;
   readonly #responseHeaders: (readonly [string, string])[] = [];
-  #deferred: (() => void)[] | undefined = [];
+  readonly #deferred: (() => void)[] = [];
+  #onDefer: ((release: () => void) => void) | undefined;
+  #isAccepted = false;
   #onAccept: ((admission: Admission) => Promise<Connection>) | undefined;
 
   constructor(handshake: Handshake, route: string, params: AnyParams) {
@@ -68,8 +70,8 @@ export class LiveRequest implements PendingRequest {
   }
 
   defer(release: () => void): void {
-    if (this.#deferred) this.#deferred.push(release);
-    else release(); // its life is over already
+    if (this.#onDefer) this.#onDefer(release);
+    else this.#deferred.push(release);
   }
 
   // The one type that every caller's Data fits: what it really is stands in the guards' and routes' types.
@@ -80,6 +82,7 @@ export class LiveRequest implements PendingRequest {
       return Promise.reject(new VelError("ERR_VEL_STATE", `Cannot accept the request: ${why}`));
     }
     this.#onAccept = undefined;
+    this.#isAccepted = true;
     const opened = onAccept(admission) as Promise<Connection<never, never>>;
     opened.catch(() => undefined); // a handler that does not await it misses nothing that matters to the process
     return opened;
@@ -102,8 +105,8 @@ export class LiveRequest implements PendingRequest {
     return this.#responseHeaders;
   }
 
-  /** Lets {@link LiveRequest.accept} be called, once. */
-  acceptBy(onAccept: (admission: Admission) => Promise<Connection>): void {
+  /** Lets {@link LiveRequest.accept} be called, once; or not any more. */
+  acceptBy(onAccept: ((admission: Admission) => Promise<Connection>) | undefined): void {
     this.#onAccept = onAccept;
   }
 
@@ -111,17 +114,20 @@ export class LiveRequest implements PendingRequest {
   admit({ data, protocol, headers }: Admission): void {
     this.#responseHeaders.push(...listHeaders(headers));
     if (protocol !== undefined) this.#protocol = protocol;
-    if (data !== undefined) this.#data = Object.assign({}, this.#data, data);
+    // Spread, not assigned: an own property called `__proto__` (out of somebody's JSON) stays a property.
+    if (data !== undefined) this.#data = { ...this.#data, ...(data as object) };
   }
 
-  /** Hands over what is to be released; from now on {@link LiveRequest.defer} runs at once. */
-  takeDeferred(): readonly (() => void)[] {
-    const deferred = this.#deferred ?? [];
-    this.#deferred = undefined;
-    return deferred;
+  /** Says what becomes of everything that was deferred, now and from now on. */
+  deferBy(onDefer: (release: () => void) => void): void {
+    this.#onDefer = onDefer;
+    for (const release of this.#deferred.splice(0)) onDefer(release);
   }
 
   #refuse(refusal: Refusal): Refusal {
+    if (this.#isAccepted) {
+      throw new VelError("ERR_VEL_STATE", "Cannot refuse the request: it is accepted already, close its connection");
+    }
     return (this.#refusal ??= refusal);
   }
 }

@@ -11,3 +11,13 @@ export type MaybePromise<T> = T | Promise<T>;
 export function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
+
+/** Calls somebody whom nobody waits for: what it throws or rejects with goes to `onError`. */
+export function notify(call: () => unknown, onError: (error: unknown) => void): void {
+  try {
+    const result = call();
+    if (isPromise(result)) result.then(undefined, onError);
+  } catch (error) {
+    onError(error);
+  }
+}

@@ -22,8 +22,9 @@ export function originCheck(origins: Origins): OriginCheck {
   const allowSame = listed.includes("same");
   return (headers) => {
     const origin = headers.get("origin");
-    // Only browsers add cookies by themselves, and they name their page too. Without either it is not somebody's browser.
-    if (origin === null) return !headers.has("cookie");
+    // Only browsers add cookies by themselves, and they name their page too (drafts of RFC 6455 did by a header of their
+    // own). Without any of these it is not somebody's browser.
+    if (origin === null) return !headers.has("cookie") && !headers.has("sec-websocket-origin");
     const url = parse(origin);
     if (!url) return false;
     return allowed.has(url.origin) || (allowSame && url.host === hostOf(url.protocol, headers.get("host")));

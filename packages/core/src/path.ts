@@ -45,7 +45,7 @@ export function compilePath(path: string): PathPattern {
   if (!valid.test(path)) {
     throw new TypeError(`Invalid route path ${JSON.stringify(path)}: use "/literal", "/:name" and a final "/*"`);
   }
-  const { keys, pattern } = parse(path);
+  const { keys, pattern } = parse(path.split("/").map(escapeLiteral).join("/"));
   if (new Set(keys).size !== keys.length) throw new TypeError(`Route path "${path}" names a parameter twice`);
   const exact = new RegExp(pattern.source);
   return {
@@ -60,4 +60,9 @@ export function compilePath(path: string): PathPattern {
       return params;
     },
   };
+}
+
+/** regexparam puts literal segments into its expression as they are. */
+function escapeLiteral(segment: string): string {
+  return segment.startsWith(":") || segment === "*" ? segment : segment.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }

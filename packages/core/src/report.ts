@@ -23,7 +23,23 @@ export interface ErrorContext {
  */
 export function logError(error: unknown, { stage, connection }: ErrorContext): void {
   const where = connection ? `${stage} of connection ${connection.id} on ${connection.route}` : stage;
-  const what = error instanceof Error ? (error.stack ?? String(error)) : String(error);
-  // One line, whatever an error's text holds: nobody may forge a line of somebody's log.
-  console.error(`vel: ${where}: ${JSON.stringify(what).slice(1, -1)}`);
+  console.error(`vel: ${where}: ${oneLine(describe(error))}`);
+}
+
+/** Never throws, whatever was thrown: a report must not be the next error. */
+function describe(error: unknown): string {
+  try {
+    return error instanceof Error && typeof error.stack === "string" ? error.stack : String(error);
+  } catch {
+    return `a thrown ${typeof error} without a text`;
+  }
+}
+
+/** Escapes what ends a line or moves a cursor: nobody may forge a line of somebody's log. */
+function oneLine(text: string): string {
+  const escaped = JSON.stringify(text).slice(1, -1);
+  return escaped.replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

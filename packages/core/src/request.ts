@@ -43,15 +43,20 @@ export interface UpgradeRequest<Params = AnyParams, Data = unknown> {
   readonly signal: AbortSignal;
   /** The runtime's own request. */
   readonly raw: unknown;
-  /** Refuses with an HTTP status: return it or throw it. Throws as {@link reject} does. */
+  /**
+   * Refuses with an HTTP status: return it or throw it. Throws as {@link reject} does.
+   *
+   * @throws {VelError} `ERR_VEL_STATE` when the request was accepted already.
+   */
   reject(status: number, options?: RejectOptions): Refusal;
   /**
    * Refuses by accepting and closing at once, with a code that browsers can see: return it or throw it.
    *
    * @throws {RangeError} When the code may not be sent.
+   * @throws {VelError} `ERR_VEL_STATE` when the request was accepted already.
    */
   close(code: number, reason?: string): Refusal;
-  /** Calls `release` once, when the request was refused or aborted, or its connection has ended. */
+  /** Calls `release` once, when the request was refused or aborted, or its connection has ended; at once if it has. */
   defer(release: () => void): void;
 }
 

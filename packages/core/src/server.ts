@@ -17,7 +17,7 @@ import { compilePath, type PathPattern } from "./path.ts";
 import { logError, type ErrorContext } from "./report.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Admission, UpgradeRequest } from "./request.ts";
-import type { MaybePromise } from "./maybe-promise.ts";
+import { notify, type MaybePromise } from "./maybe-promise.ts";
 import type { Capabilities, Host, Transport } from "./transport.ts";
 import type {
   CloseOptions,
@@ -110,7 +110,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   readonly allowsOrigin: OriginCheck;
   readonly connections: Set<Connection> = new Set<Connection>();
   readonly routes: Route[] = [];
-  readonly #onError: (error: unknown, context: ErrorContext) => void;
+  readonly #onError: (error: unknown, context: ErrorContext) => unknown;
   readonly #limits: Limits;
   readonly #compression: RouteOptions["compression"];
   readonly isSerial: boolean;
@@ -120,6 +120,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   readonly #transports: Transport<never, unknown>[] = [];
   /** Everything that has a socket, connections that are accepted only to be closed included. */
   readonly #live = new Set<LiveConnection>();
+  /** How many requests are being decided. */
   #handshakes = 0;
   /** How many handlers have started and not settled. */
   #running = 0;
@@ -182,7 +183,10 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   close({ code = 1001, reason = "" }: CloseOptions = {}): Promise<void> {
     assertCloseCode(code);
     this.#closing ??= new Promise((resolve) => {
-      const timer = this.clock.setTimeout(resolve, this.closeTimeout);
+      const timer = this.clock.setTimeout(() => {
+        for (const connection of this.#live) connection.terminate();
+        resolve();
+      }, this.closeTimeout);
       this.#onIdle = () => {
         this.clock.clearTimeout(timer);
         resolve();
@@ -202,16 +206,6 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   /** How many sockets there are: connections and handshakes. */
   get load(): number {
     return this.#live.size + this.#handshakes;
-  }
-
-  /** Counts a handshake; the result ends it, once. */
-  enter(): () => void {
-    this.#handshakes++;
-    let isIn = true;
-    return () => {
-      if (isIn) this.#handshakes--;
-      isIn = false;
-    };
   }
 
   /** Adds a route, see {@link Routes.websocket}. */
@@ -234,7 +228,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
       path,
       pattern,
       guards,
-      handler: pull ? pullHandler(pull, report) : hookHandler({ serial: this.isSerial, ...(own as Hooks) }),
+      handler: pull ? pullHandler(pull, report) : hookHandler(own as Hooks, own.serial ?? this.isSerial),
       protocols: own.protocols ?? [],
       limits: this.limitsFor(own),
       compression: compressionOf(wanted),
@@ -244,6 +238,16 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   /** The server's limits with a route's own laid over them. */
   limitsFor(options: LimitOptions): Limits {
     return limitsOf(options, this.#limits);
+  }
+
+  /** A request is being decided; {@link VelServer.decided} follows once it has become a connection or nothing. */
+  deciding(): void {
+    this.#handshakes++;
+  }
+
+  decided(): void {
+    this.#handshakes--;
+    this.#settle();
   }
 
   /** Takes in a connection and runs its handler; without a handler it is only waited for. */
@@ -278,16 +282,17 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   }
 
   report(error: unknown, context: ErrorContext): void {
-    try {
-      this.#onError(error, context);
-    } catch (failure) {
-      logError(failure, { stage: "onError" });
-      logError(error, context);
-    }
+    notify(
+      () => this.#onError(error, context),
+      (failure) => {
+        logError(failure, { stage: "onError" });
+        logError(error, context);
+      },
+    );
   }
 
   #settle(): void {
-    if (this.#running === 0 && this.#live.size === 0) this.#onIdle?.();
+    if (this.#handshakes === 0 && this.#running === 0 && this.#live.size === 0) this.#onIdle?.();
   }
 }
 

@@ -1,5 +1,5 @@
 export { adopt } from "./adopt.ts";
-export { attach, upgradeHandler, type AttachOptions, type Attachment } from "./attach.ts";
+export { attach, type AttachOptions, type Attachment, type UpgradeServer } from "./attach.ts";
 export { serve, type NodeServer, type ServeOptions } from "./serve.ts";
-export type { UpgradeListener } from "./upgrade.ts";
-export type { WsSocket } from "./ws-socket.ts";
+export { upgradeHandler, type UpgradeHandler, type UpgradeHandlerOptions } from "./upgrade.ts";
+export type { WsSocket } from "./ws.ts";

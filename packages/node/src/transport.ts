@@ -1,131 +1,206 @@
 /**
- * Core's transport over `ws`: `ws` reads, answers pings and closes; messages leave as frames of our own.
+ * The transport over `ws` sockets, and the listeners that carry what happens on one to core.
  *
  * @module
  */
 import { readFileSync } from "node:fs";
 import type { Duplex } from "node:stream";
-import type { Capabilities, Connection, Host, Transport } from "@vel/core";
-import { buildFrames } from "./frame.ts";
-import type { WsSocket } from "./ws-socket.ts";
+import type { Connection, Host, Transport } from "@vel/core";
+import { buildFrames, type Deflate } from "./frame.ts";
+import type { WsSocket } from "./ws.ts";
 
-/** One socket as core hands it back: `ws` for the protocol, `net` below it for the bytes. */
-export interface NodeSocket {
-  readonly ws: WsSocket;
-  readonly net: Duplex;
+/** `ws`'s name for a socket that is open. */
+const OPEN = 1;
+
+/** Where a socket keeps its {@link Link}. */
+const link: unique symbol = Symbol("vel.link");
+
+/** A socket on which {@link openSocket} was called. */
+interface LinkedSocket extends WsSocket {
+  [link]: Link;
 }
 
-const capabilities: Capabilities = Object.freeze({
-  ping: true,
-  terminate: true,
-  compression: false,
-  pause: true,
-  buffered: true,
-  maxPayload: undefined,
-});
+/**
+ * What the listeners of a socket need. They are shared functions that find it through `this`: per connection there
+ * is this object and one callback, not a closure for each event.
+ */
+class Link {
+  readonly host: Host<WsSocket>;
+  /** The socket below `ws`: frames of our own are written to it. */
+  readonly net: Duplex;
+  /** How this socket compresses; the same object for all that do it in the same way. */
+  readonly deflate: Deflate | undefined;
+  connection: Connection | undefined;
+
+  constructor(host: Host<WsSocket>, net: Duplex, deflate: Deflate | undefined) {
+    this.host = host;
+    this.net = net;
+    this.deflate = deflate;
+  }
+
+  /**
+   * Told of each write that has left. The net socket's own `drain` would be cheaper but comes only after more than
+   * its high-water mark (16 or 64 KiB) waited, which a small `sendBuffer.limit` never lets happen.
+   */
+  readonly flushed = (error?: Error | null): void => {
+    if (!error && this.connection) this.host.drain(this.connection);
+  };
+}
 
 /**
- * Writes frames straight to the socket below `ws`. That is public API of both, and in order with what `ws` writes
- * itself (pongs, the close frame), as long as `ws` is never in the middle of a message: nothing here calls `ws.send`.
+ * Runs Vel's connections over the `ws` package: `ws` reads, inflates, answers pings and closes; messages leave as frames
+ * of our own.
+ *
+ * Writing to the socket below `ws` is public API of both, and in order with what `ws` writes there itself (pongs, the
+ * close frame), as long as `ws` is never in the middle of a message: on these sockets nobody calls `ws.send`.
  */
-export const nodeTransport: Transport<NodeSocket, Buffer> = {
+export const transport: Transport<WsSocket, Buffer> = {
   name: "node",
-  capabilities,
-  maxConnections: descriptorLimit(),
+  capabilities: Object.freeze({
+    ping: true,
+    terminate: true,
+    compression: true,
+    pause: true,
+    buffered: true,
+    maxPayload: undefined,
+  }),
+  maxConnections: maxConnections(),
   size: (text) => Buffer.byteLength(text),
   afterTurn(flush) {
     setImmediate(flush);
   },
-  frame: buildFrames,
-  sendFrame({ net }, frame) {
-    if (net.writable) net.write(frame);
+  frame: (outgoing, deflate) => buildFrames(outgoing, deflate as Deflate | undefined),
+  group: (ws) => (ws as LinkedSocket)[link].deflate,
+  sendFrame(ws, frame) {
+    const { net, flushed } = (ws as LinkedSocket)[link];
+    if (ws.readyState === OPEN && net.writable) net.write(frame, flushed);
   },
-  send({ ws }, payload, compress) {
-    ws.send(payload, { binary: typeof payload !== "string", compress }, () => undefined);
+  send(ws, payload, compress) {
+    if (ws.readyState !== OPEN) return "closed";
+    const binary = typeof payload !== "string";
+    // Bytes that the kernel does not take at once stay queued: they must not be the caller's own.
+    ws.send(binary ? Buffer.from(payload) : payload, { binary, compress }, (ws as LinkedSocket)[link].flushed);
     return "sent";
   },
-  ping({ ws }, data) {
-    ws.ping(data);
-  },
-  close({ ws }, code, reason) {
+  close(ws, code, reason) {
     ws.close(code, reason);
   },
-  terminate({ ws }) {
+  terminate(ws) {
     ws.terminate();
   },
-  buffered: ({ ws }) => ws.bufferedAmount,
-  pause({ ws }, isPaused) {
-    if (isPaused) ws.pause();
+  buffered: (ws) => ws.bufferedAmount,
+  ping(ws, data) {
+    ws.ping(data && Buffer.from(data));
+  },
+  pause(ws, paused) {
+    if (paused) ws.pause();
     else ws.resume();
   },
 };
 
-/** What the listeners of a socket need; kept on the socket, so that all sockets share the same functions. */
-interface Link {
-  readonly host: Host<NodeSocket>;
-  readonly connection: Connection;
+/** {@link transport} for sockets on which others send through `ws` too: each message goes through it, in order. */
+export const throughWs: Transport<WsSocket> = {
+  name: transport.name,
+  capabilities: transport.capabilities,
+  send: transport.send.bind(transport),
+  close: transport.close.bind(transport),
+  ...pick("terminate", "buffered", "ping", "pause", "size"),
+};
+
+function pick<Name extends keyof Transport<WsSocket>>(...names: Name[]): Pick<Transport<WsSocket>, Name> {
+  return Object.fromEntries(names.map((name) => [name, transport[name]])) as Pick<Transport<WsSocket>, Name>;
 }
 
-const link = Symbol("vel");
+/** Ways to compress that are in use, so that sockets of the same way are of the same group. */
+const deflates = new Map<string, Deflate>();
 
-interface Linked {
-  [link]?: Link;
+/** Reads off what `ws` negotiated how to compress; undefined for not at all. */
+export function deflateOf(ws: WsSocket, threshold: number, windowBits: number): Deflate | undefined {
+  if (!ws.extensions.startsWith("permessage-deflate")) return undefined;
+  // A client may ask for a smaller window than ours; 8 is one that zlib cannot make (RFC 7692, section 7.1.2.1).
+  const asked = Number(/server_max_window_bits=(\d+)/.exec(ws.extensions)?.[1] ?? 15);
+  if (asked < 9) return undefined;
+  const bits = Math.min(asked, windowBits);
+  const key = `${String(threshold)} ${String(bits)}`;
+  let deflate = deflates.get(key);
+  if (!deflate) deflates.set(key, (deflate = { threshold, windowBits: bits }));
+  return deflate;
 }
 
-/** Tells core of everything that happens on a socket from now on. */
-export function listen({ ws, net }: NodeSocket, host: Host<NodeSocket>, connection: Connection): void {
-  (ws as Linked)[link] = (net as Linked)[link] = { host, connection };
+/**
+ * Starts a connection on a socket of `ws`. The listeners are on when it returns, so call it before anything else
+ * happens on the socket: the first message is not missed then.
+ *
+ * @param net The socket below.
+ * @param open Makes the connection.
+ */
+export function openSocket(
+  host: Host<WsSocket>,
+  ws: WsSocket,
+  net: Duplex,
+  deflate: Deflate | undefined,
+  open: () => Connection,
+): Connection {
+  const own = new Link(host, net, deflate);
+  (ws as LinkedSocket)[link] = own;
   ws.on("message", onMessage);
   ws.on("pong", onPong);
-  ws.on("close", onClose);
   ws.on("error", onError);
-  net.on("drain", onDrain);
+  ws.on("close", onClose);
+  return (own.connection = open());
 }
 
-function onMessage(this: Linked, data: Buffer, isBinary: boolean): void {
-  const to = this[link];
-  if (!to) return;
-  // A small message is a view of the chunk that it came in: what the application keeps must be its own.
-  const payload = isBinary ? new Uint8Array(data) : data.toString("utf8");
-  to.host.message(to.connection, payload, data.byteLength);
-}
-
-function onPong(this: Linked, data: Buffer): void {
-  const to = this[link];
-  to?.host.pong(to.connection, new Uint8Array(data));
-}
-
-function onDrain(this: Linked): void {
-  const to = this[link];
-  to?.host.drain(to.connection);
-}
-
-function onClose(this: Linked, code: number, reason: Buffer): void {
-  const to = this[link];
-  to?.host.close(to.connection, code, reason.toString("utf8"), code !== 1006);
-}
-
-function onError(this: Linked, error: Error & { code?: string }): void {
-  // Either the peer broke the protocol, and `ws` has answered with a close frame already: then it is this side that
-  // closes. Or the connection broke: then `close` follows with 1006. Neither is an error of anybody here.
-  const code = closeCodeOf(error.code ?? "");
-  if (code !== undefined) this[link]?.connection.close(code);
-}
-
-/** What `ws` closes with for each of its errors (ws/doc/ws.md, "Error codes"). */
-function closeCodeOf(error: string): number | undefined {
-  if (error === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") return 1009;
-  if (error === "WS_ERR_INVALID_UTF8" || error.startsWith("Z_")) return 1007;
-  if (error === "WS_ERR_TOO_MANY_BUFFERED_PARTS") return 1008;
-  return error.startsWith("WS_ERR_") ? 1002 : undefined;
-}
-
-/** How many sockets this process can have: nine tenths of its descriptors, less a few for files. */
-function descriptorLimit(): number {
+/** How many sockets the process can hold: nine tenths of its descriptors, less a few for files. */
+function maxConnections(): number {
   try {
     const limit = /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
-    return Math.max(1, Math.floor(Number(limit ?? 1_024) * 0.9) - 32);
+    return Math.max(1, Math.floor(Number(limit) * 0.9) - 32) || 10_000;
   } catch {
-    return 10_000; // no such file: not Linux
+    return 10_000; // no Linux
   }
+}
+
+function onMessage(this: LinkedSocket, data: Buffer, isBinary: boolean): void {
+  const { host, connection } = this[link];
+  if (connection) host.message(connection, isBinary ? toBytes(data) : data.toString(), data.byteLength);
+}
+
+function onPong(this: LinkedSocket, data: Buffer): void {
+  const { host, connection } = this[link];
+  if (connection) host.pong(connection, toBytes(data));
+}
+
+function onClose(this: LinkedSocket, code: number, reason: Buffer): void {
+  const { host, connection } = this[link];
+  // 1006 stands for no close frame; 1005 for one without a code, which is a clean end.
+  if (connection) host.close(connection, code, reason.toString(), code !== 1006);
+}
+
+/**
+ * The close codes that `ws` answers a peer's violations with (its documentation, "Error codes"), less those that
+ * are 1002.
+ */
+const violations: Readonly<Record<string, number>> = {
+  WS_ERR_INVALID_UTF8: 1007,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 1009,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009,
+};
+
+function onError(this: LinkedSocket, error: Error & { code?: string }): void {
+  const { host, connection } = this[link];
+  if (connection && error.code?.startsWith("WS_ERR_")) {
+    // The peer's fault and nobody's error. The close frame is on its way already: this only lets core know that it
+    // was this side that ended it, and why.
+    connection.close(violations[error.code] ?? 1002);
+  } else {
+    host.error(connection, error);
+  }
+}
+
+/** Makes received bytes the receiver's own: a plain Uint8Array over memory that nobody else sees. */
+function toBytes(data: Buffer): Uint8Array<ArrayBuffer> {
+  // Large messages come in memory of their own, small ones as a view of a chunk or pool that others use too.
+  const isAlone = data.byteLength > 0 && data.byteLength === data.buffer.byteLength;
+  return isAlone ? new Uint8Array(data.buffer as ArrayBuffer) : new Uint8Array(data);
 }

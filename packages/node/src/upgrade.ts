@@ -1,121 +1,160 @@
 /**
- * From an `upgrade` event to a connection, or to a refusal on the bare socket.
+ * From an upgrade request to an open connection or a refusal.
  *
  * @module
  */
-import { STATUS_CODES, type IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Accepted, HeaderList, Host, Vel } from "@vel/core";
-import { WebSocketServer } from "ws";
-import { readHeaders, remoteOf, violationOf } from "./handshake.ts";
-import { listen, nodeTransport, type NodeSocket } from "./transport.ts";
+import { reject, type Accepted, type Host, type Vel } from "@vel/core";
+import { ignore, writeAnswer } from "./answer.ts";
+import { findFault, headersOf, pathOf, remoteOf, targetOf } from "./handshake.ts";
+import { deflateOf, openSocket, transport } from "./transport.ts";
+import { createWsServer, type WsServer, type WsSocket } from "./ws.ts";
 
-/** Takes one upgrade request from Node's http server. */
-export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+/** Settings of {@link upgradeHandler}. */
+export interface UpgradeHandlerOptions {
+  /** What happens to a request whose path no route matches: `reject` answers 404, `ignore` leaves it. Default: `reject`. */
+  unmatched?: "reject" | "ignore";
+}
 
-/** A server's side of the handshake: one for each {@link Vel}, however often it is attached. */
+/** A listener for the `upgrade` event of Node's HTTP servers. */
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/**
+ * Makes a listener for the `upgrade` event, for those who dispatch upgrade requests themselves. {@link attach} does
+ * that for you.
+ *
+ * @throws {VelError} `ERR_VEL_UNSUPPORTED` when a feature requires what Node lacks.
+ * @example
+ * import { createServer } from "node:http";
+ * import { createVel } from "@vel/core";
+ * import { upgradeHandler } from "@vel/node";
+ *
+ * const vel = createVel();
+ * vel.websocket("/ws", { message: (connection, message) => connection.send(message) });
+ * const upgrade = upgradeHandler(vel);
+ * const server = createServer();
+ * server.on("upgrade", (request, socket, head) => {
+ *   if (request.headers.host === "blocked.example.com") socket.destroy();
+ *   else upgrade(request, socket, head);
+ * });
+ * server.listen(3000);
+ */
+export function upgradeHandler(vel: Vel, { unmatched = "reject" }: UpgradeHandlerOptions = {}): UpgradeHandler {
+  const upgrader = new Upgrader(vel.bind(transport));
+  return (request, socket, head) => {
+    if (upgrader.matches(request)) upgrader.handle(request, socket, head);
+    else if (unmatched === "reject") writeAnswer(socket, reject(404));
+  };
+}
+
+/** Answers the upgrade requests of one host. */
 export class Upgrader {
-  static readonly #all = new WeakMap<Vel, Upgrader>();
-  readonly #host: Host<NodeSocket>;
-  /** `ws` fixes the largest message for all sockets of a server, so there is one for each limit in use. */
-  readonly #servers = new Map<number, WebSocketServer>();
-  /** The answer that is being written: `ws` asks back for its parts. */
-  #answer: Accepted | undefined;
+  readonly host: Host<WsSocket>;
+  /** `ws` fixes these settings for all sockets of a server, so there is one for each setting in use. */
+  readonly #servers = new Map<string, WsServer>();
+  /** How many connections inflate. */
+  #inflating = 0;
+  /** Ways to end the requests that are being decided on. */
+  readonly #pending = new Set<() => void>();
+  /** What the response that is being written says. Only set while {@link WsServer.handleUpgrade} runs. */
+  #accepted: Accepted | undefined;
 
-  private constructor(vel: Vel) {
-    this.#host = vel.bind(nodeTransport);
+  constructor(host: Host<WsSocket>) {
+    this.host = host;
   }
 
-  /** Finds or makes the upgrader of a server. */
-  static of(vel: Vel<never>): Upgrader {
-    const key = vel as Vel;
-    let upgrader = Upgrader.#all.get(key);
-    if (!upgrader) Upgrader.#all.set(key, (upgrader = new Upgrader(key)));
-    return upgrader;
-  }
-
-  /** Tells whether a route answers this request. */
+  /** Tells whether a route answers the request's path. */
   matches(request: IncomingMessage): boolean {
-    return this.#host.matches((request.url ?? "").split("?", 1)[0] ?? "");
+    return this.host.matches(pathOf(request));
   }
 
-  /** Decides on a request, then opens the connection or refuses it. Never throws or rejects. */
-  async upgrade(request: IncomingMessage, net: Duplex, head: Buffer): Promise<void> {
-    net.on("error", ignore); // before anything is awaited: a reset must not end the process
-    const violation = violationOf(request);
-    if (violation) {
-      refuse(net, violation.status, violation.headers, violation.body);
-      return;
-    }
-    const headers = readHeaders(request);
-    if (!headers) {
-      refuse(net, 400, [], "Invalid header");
-      return;
-    }
+  /** Answers a request; never throws. From now on the socket is in these hands. */
+  handle(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const fault = findFault(request);
+    const headers = headersOf(request);
+    if (fault) writeAnswer(socket, request.method === "HEAD" ? { ...fault, body: "" } : fault);
+    else if (!headers) writeAnswer(socket, { status: 400, headers: [], body: "Malformed header" });
+    else void this.#decide(request, socket, head, headers);
+  }
+
+  /** Answers 503 to everybody who is still being decided on. */
+  refusePending(): void {
+    for (const refuse of this.#pending) refuse();
+  }
+
+  async #decide(request: IncomingMessage, socket: Duplex, head: Buffer, headers: Headers): Promise<void> {
     const gone = new AbortController();
-    const onGone = (): void => {
+    const settle = (): void => {
+      this.#pending.delete(refuse);
+      socket.off("close", leave).off("end", leave).off("error", leave).on("error", ignore);
+    };
+    const leave = (): void => {
+      settle();
+      socket.destroy();
       gone.abort();
     };
-    net.once("close", onGone);
-    const answer = await this.#host.upgrade({
-      url: request.url ?? "/",
+    const refuse = (): void => {
+      settle();
+      writeAnswer(socket, reject(503, { retryAfter: 1_000 }));
+      gone.abort();
+    };
+    // First of all: a reset while a guard thinks must not be an uncaught error.
+    socket.on("close", leave).on("end", leave).on("error", leave);
+    this.#pending.add(refuse);
+
+    const answer = await this.host.upgrade({
+      url: targetOf(request),
       headers,
-      remote: remoteOf(request),
+      remote: remoteOf(socket),
       signal: gone.signal,
       raw: request,
     });
     if (gone.signal.aborted) return;
-    if (answer.accept) this.#open(request, net, head, answer, onGone);
-    else refuse(net, answer.status, answer.headers, answer.body);
+    settle();
+    if (!answer.accept) writeAnswer(socket, answer);
+    else if (!this.#open(request, socket, head, answer)) leave();
   }
 
-  #open(request: IncomingMessage, net: Duplex, head: Buffer, answer: Accepted, onGone: () => void): void {
+  /** Writes the 101 response and opens the connection; false when the client is gone. */
+  #open(request: IncomingMessage, socket: Duplex, head: Buffer, accepted: Accepted): boolean {
     let isOpen = false;
-    this.#answer = answer;
-    this.#serverOf(answer.maxPayload).handleUpgrade(request, net, head, (ws) => {
-      isOpen = true;
-      net.off("close", onGone);
-      const socket: NodeSocket = { ws, net };
-      // In this same turn, so that what came with the handshake meets its listeners.
-      listen(socket, this.#host, this.#host.open(socket, answer));
-    });
-    this.#answer = undefined;
-    // `ws` had a reason of its own: the client has half closed, or its offer of extensions is malformed.
-    if (!isOpen) onGone();
+    this.#accepted = accepted;
+    try {
+      this.#serverFor(accepted).handleUpgrade(request, socket, head, (ws) => {
+        isOpen = true;
+        socket.off("error", ignore); // `ws` has its own by now
+        const { threshold = 0, windowBits = 0 } = accepted.compression || {};
+        const deflate = deflateOf(ws, threshold, windowBits);
+        const connection = openSocket(this.host, ws, socket, deflate, () => this.host.open(ws, accepted));
+        if (ws.extensions === "") return;
+        this.#inflating++;
+        connection.onClose(() => this.#inflating--);
+      });
+    } catch (error) {
+      // Somebody else has made a WebSocket of this socket meanwhile.
+      this.host.error(undefined, error);
+    }
+    this.#accepted = undefined;
+    return isOpen;
   }
 
-  #serverOf(maxPayload: number): WebSocketServer {
-    let server = this.#servers.get(maxPayload);
+  #serverFor({ maxPayload, compression }: Accepted): WsServer {
+    const compress = compression !== false && (this.#inflating + 1) * inflateCost <= compression.memoryLimit;
+    const key = `${String(maxPayload)} ${String(compress)}`;
+    let server = this.#servers.get(key);
     if (!server) {
-      server = new WebSocketServer({
-        noServer: true,
-        clientTracking: false,
-        perMessageDeflate: false,
+      server = createWsServer({
         maxPayload,
-        handleProtocols: () => this.#answer?.protocol ?? false,
+        compress,
+        chooseProtocol: () => this.#accepted?.protocol,
+        responseHeaders: () => this.#accepted?.headers ?? [],
       });
-      server.on("headers", (lines) => {
-        for (const [name, value] of this.#answer?.headers ?? []) lines.push(`${name}: ${value}`);
-      });
-      this.#servers.set(maxPayload, server);
+      this.#servers.set(key, server);
     }
     return server;
   }
 }
 
-/** Answers a request on its bare socket, and ends it. */
-export function refuse(net: Duplex, status: number, headers: HeaderList, body: string): void {
-  const lines = [
-    `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ""}`,
-    ...headers.map(([name, value]) => `${name}: ${value}`),
-    ...(body === "" ? [] : ["Content-Type: text/plain; charset=utf-8"]),
-    `Content-Length: ${String(Buffer.byteLength(body))}`,
-    "Connection: close",
-  ];
-  net.once("finish", () => net.destroy());
-  net.end(`${lines.join("\r\n")}\r\n\r\n${body}`);
-}
-
-function ignore(): void {
-  // What a socket error means is told by `close`.
-}
+/** What inflating costs a connection in bytes: a window of 32 KiB and zlib's state (zlib.h, "inflateInit2"). */
+const inflateCost = 2 ** 15 + 11_000;

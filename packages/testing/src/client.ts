@@ -84,15 +84,16 @@ function hostOf(vel: Vel, transport: Transport<MemorySocket, readonly Outgoing[]
  * client.send("hello");
  * expect(await client.receiveText()).toBe("Echo: hello");
  */
-export async function connect(vel: Vel<never>, path: string, options: ConnectOptions = {}): Promise<TestClient> {
+export async function connect(vel: Vel, path: string, options: ConnectOptions = {}): Promise<TestClient> {
   const { protocols = [], remote = { address: "127.0.0.1" }, transport = defaultTransport } = options;
   const signal = options.signal ?? new AbortController().signal;
   const headers = new Headers({ host: "localhost" });
-  for (const [name, value] of new Headers(options.headers as ConstructorParameters<typeof Headers>[0])) headers.set(name, value);
+  for (const [name, value] of new Headers(options.headers as ConstructorParameters<typeof Headers>[0]))
+    headers.set(name, value);
   if (protocols.length > 0) headers.set("sec-websocket-protocol", protocols.join(", "));
 
   signal.throwIfAborted();
-  const host = hostOf(vel as Vel, transport);
+  const host = hostOf(vel, transport);
   const answer = await host.upgrade({ url: path, headers, remote, signal, raw: undefined });
   signal.throwIfAborted();
   if (!answer.accept) throw new HandshakeError(answer.status, answer.headers, answer.body);

@@ -1,0 +1,92 @@
+// @ts-check
+import { createTypeScriptImportResolver } from "eslint-import-resolver-typescript";
+import { importX } from "eslint-plugin-import-x";
+import jsdoc from "eslint-plugin-jsdoc";
+import node from "eslint-plugin-n";
+import tseslint from "typescript-eslint";
+import { arrowsRule } from "./tools/arrows-rule.js";
+
+// Errors only: what is worth saying is worth mending. Formatting is prettier's alone.
+export default tseslint.config(
+  { ignores: ["**/dist", "**/.turbo", "**/node_modules", "artifacts", "apps/chat/page"] },
+
+  {
+    files: ["**/*.ts"],
+    extends: [tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { project: "./tsconfig.json", tsconfigRootDir: import.meta.dirname } },
+    plugins: { "import-x": importX, n: node },
+    settings: {
+      // Without these, rules that follow imports are silent on .ts files.
+      ...importX.flatConfigs.typescript.settings,
+      "import-x/resolver-next": [createTypeScriptImportResolver({ conditionNames: ["@vel/source", "types", "import", "default"] })],
+    },
+    rules: {
+      "import-x/no-cycle": "error",
+      "import-x/no-duplicates": "error",
+      "n/prefer-node-protocol": "error",
+      "@typescript-eslint/consistent-type-imports": ["error", { fixStyle: "inline-type-imports" }],
+      "@typescript-eslint/explicit-module-boundary-types": "error",
+      // Handlers that do nothing yet, overridable hooks.
+      "@typescript-eslint/no-empty-function": "off",
+      // `void promise` says that nobody waits, on purpose.
+      "@typescript-eslint/no-meaningless-void-operator": "off",
+      "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true, ignoreVoidReturningFunctions: true }],
+      // A literal number in a template reads well enough.
+      "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
+      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_", caughtErrorsIgnorePattern: "^_" }],
+    },
+  },
+
+  // Every file, tools included: who may import whom.
+  {
+    files: ["packages/**/*.{ts,js}", "apps/**/*.{ts,js}"],
+    plugins: { vel: { rules: { arrows: arrowsRule } } },
+    rules: { "vel/arrows": "error" },
+  },
+
+  // What users see is documented.
+  {
+    files: ["packages/*/src/**/*.ts"],
+    plugins: { jsdoc },
+    rules: {
+      "jsdoc/require-jsdoc": [
+        "error",
+        {
+          publicOnly: true,
+          enableFixer: false,
+          require: { ClassDeclaration: true, FunctionDeclaration: true },
+          contexts: ["TSInterfaceDeclaration", "TSTypeAliasDeclaration", "ExportNamedDeclaration > VariableDeclaration"],
+        },
+      ],
+      "jsdoc/require-description": ["error", { contexts: ["ClassDeclaration", "FunctionDeclaration", "TSInterfaceDeclaration"] }],
+      "jsdoc/check-tag-names": ["error", { definedTags: ["module"] }],
+      "jsdoc/check-param-names": ["error", { checkDestructured: false, disableMissingParamChecks: true }],
+      "no-restricted-syntax": [
+        "error",
+        { selector: "TSEnumDeclaration", message: "Use an `as const` object and a union of strings" },
+        { selector: "ExportDefaultDeclaration", message: "Use named exports" },
+      ],
+    },
+  },
+
+  // Tests hand in what no caller should, and look at what callers do not.
+  {
+    files: ["**/test/**/*.ts", "soak/**/*.ts"],
+    rules: {
+      "@typescript-eslint/no-non-null-assertion": "off",
+      "@typescript-eslint/no-unsafe-argument": "off",
+      "@typescript-eslint/no-unsafe-assignment": "off",
+      "@typescript-eslint/no-unsafe-call": "off",
+      "@typescript-eslint/no-unsafe-member-access": "off",
+      "@typescript-eslint/no-unsafe-return": "off",
+      "@typescript-eslint/no-unnecessary-condition": "off",
+      "@typescript-eslint/require-await": "off",
+      "@typescript-eslint/only-throw-error": "off",
+      "@typescript-eslint/prefer-promise-reject-errors": "off",
+      "@typescript-eslint/unbound-method": "off",
+      "@typescript-eslint/explicit-module-boundary-types": "off",
+      "@typescript-eslint/no-invalid-void-type": "off",
+      "@typescript-eslint/no-extraneous-class": "off",
+    },
+  },
+);

@@ -1,0 +1,10 @@
+export type { RoomErrorCode } from "./errors.ts";
+export { History, type HistoryEntry, type HistoryFill, type HistoryPosition } from "./history.ts";
+export type { JoinOptions } from "./join-options.ts";
+export type { RoomContext } from "./room-context.ts";
+export type { Join, Leave, LeaveReason, RoomEvents } from "./room-events.ts";
+export { RoomManager, type DataOf, type OutOf, type RoomClass, type RoomManagerOptions } from "./room-manager.ts";
+export type { RoomPlace } from "./room-route.ts";
+export type { RoomUser } from "./room-user.ts";
+export { Room, type RoomBroadcastOptions, type RoomExcept, type RoomInfo } from "./room.ts";
+export { UserRole } from "./user-role.ts";

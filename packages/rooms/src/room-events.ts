@@ -1,0 +1,41 @@
+/**
+ * What hooks and listeners are told when somebody comes and goes.
+ *
+ * @module
+ */
+import type { Connection } from "@vel/core";
+import type { RoomUser } from "./room-user.ts";
+
+/** How somebody joined. */
+export interface Join<Data = unknown> {
+  /** The connection that joined. */
+  readonly connection: Connection<Data>;
+  /** Whether it is the user's first here; false for a second tab. */
+  readonly first: boolean;
+}
+
+/**
+ * Why a connection is not in the room any more.
+ *
+ * - `left`: {@link RoomManager.leave} was called.
+ * - `disconnected`: the connection is not open any more, whichever side closed it.
+ * - `closed`: the manager was closed.
+ */
+export type LeaveReason = "left" | "disconnected" | "closed";
+
+/** How somebody left. */
+export interface Leave<Data = unknown> {
+  /** The connection that left. It may be open still, see {@link Leave.reason}. */
+  readonly connection: Connection<Data>;
+  /** Whether the user has no connection here any more; false while another tab is left. */
+  readonly last: boolean;
+  readonly reason: LeaveReason;
+}
+
+/** What a room tells its listeners, once for each connection. */
+export interface RoomEvents<Data = unknown> {
+  /** A join is complete: `onJoin` has settled without an error. */
+  join: [user: RoomUser<Data>, join: Join<Data>];
+  /** A connection has left and `onLeave` was called. Once for each `join`. */
+  leave: [user: RoomUser<Data>, leave: Leave<Data>];
+}

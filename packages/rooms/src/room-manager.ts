@@ -1,0 +1,287 @@
+/**
+ * The rooms of one application, by name.
+ *
+ * @module
+ */
+import {
+  DisconnectError,
+  logError,
+  systemClock,
+  VelError,
+  type Clock,
+  type Connection,
+  type ErrorContext,
+  type MaybePromise,
+  type Message,
+  type PathParams,
+  type Refusal,
+  type Routes,
+  type UpgradeRequest,
+} from "@vel/core";
+import { closeInfoOf } from "./close-info.ts";
+import type { RoomErrorCode } from "./errors.ts";
+import { Expiry } from "./expiry.ts";
+import { HookRunner } from "./hook-runner.ts";
+import { assertJoinOptions, assertRoomName, type JoinOptions } from "./join-options.ts";
+import { Membership, type MembershipOwner } from "./membership.ts";
+import { membership, type RoomContext } from "./room-context.ts";
+import { roomHooks, type RoomPlace } from "./room-route.ts";
+import { Room, type RoomBroadcastOptions, type RoomInfo } from "./room.ts";
+
+/** A class of rooms. */
+export type RoomClass<R> = new (context: RoomContext) => R;
+
+/** What the connections of a room have as `data`. */
+export type DataOf<R> = R extends Room<infer Data, infer _> ? Data : never;
+
+/** What a room may broadcast. */
+export type OutOf<R> = R extends Room<infer _, infer Out> ? Out : never;
+
+/** Settings of a manager. */
+export interface RoomManagerOptions<R> {
+  /** What a room is made of, unless {@link RoomManager.getOrCreate} says otherwise. Default: {@link Room}. */
+  room?: RoomClass<R>;
+  /**
+   * How long a room is kept that everybody has left, in milliseconds, so that its state survives a reconnect. 0 drops
+   * it at once, Infinity never. A room that nobody has entered yet is kept for a minute at least. Default: 300,000.
+   */
+  emptyTtl?: number;
+  /** How many rooms there may be. At the limit, the room that has been empty longest gives way. Default: 10,000. */
+  maxRooms?: number;
+  /** Default: core's `systemClock`. */
+  clock?: Clock;
+  /**
+   * Is told of what `onLeave` (stage `onLeave`) and listeners (stage `listener`) throw, which nobody awaits. Default:
+   * core's `logError`, a line on `console.error`.
+   */
+  onError?: (error: unknown, context: ErrorContext) => void;
+}
+
+interface Entry<R> {
+  readonly room: R;
+  readonly members: Membership;
+}
+
+/** How long a room waits for its first member at least, in milliseconds: `getOrCreate()` and `join()` are two steps. */
+const untouchedTtl = 60_000;
+
+/**
+ * Keeps rooms by name, and lets connections in and out.
+ *
+ * A room is made when somebody first joins it and dropped some time after the last has left. That takes no timer: each
+ * call drops what expired before it does its own work.
+ *
+ * @example
+ * const rooms = new RoomManager();
+ * vel.websocket("/ws/chat/:room", async (request) => {
+ *   const { room } = request.params;
+ *   const connection = await request.accept();
+ *   await rooms.join(room, connection);
+ *   for await (const text of connection.texts()) rooms.broadcast(room, { from: connection.id, text });
+ * });
+ */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- any data, any messages: unknown would forbid subclasses that say more
+export class RoomManager<R extends Room<any, any> = Room> implements AsyncDisposable {
+  readonly #class: RoomClass<R>;
+  readonly #maxRooms: number;
+  readonly #rooms = new Map<string, Entry<R>>();
+  readonly #empty: Expiry<string>;
+  readonly #untouched: Expiry<string>;
+  readonly #runner: HookRunner;
+  readonly #owner: MembershipOwner;
+  #isClosed = false;
+
+  /** @throws {RangeError} When `emptyTtl` is negative or `maxRooms` is below 1. */
+  constructor(options: RoomManagerOptions<R> = {}) {
+    const { emptyTtl = 300_000, maxRooms = 10_000, clock = systemClock, onError = logError } = options;
+    if (!(emptyTtl >= 0)) throw new RangeError(`Option "emptyTtl" must be 0 or more, got ${String(emptyTtl)}`);
+    if (!(maxRooms >= 1)) throw new RangeError(`Option "maxRooms" must be 1 or more, got ${String(maxRooms)}`);
+    this.#class = options.room ?? (Room as unknown as RoomClass<R>);
+    this.#maxRooms = maxRooms;
+    this.#empty = new Expiry(emptyTtl, clock);
+    this.#untouched = new Expiry(Math.max(emptyTtl, untouchedTtl), clock);
+    this.#runner = new HookRunner(onError);
+    this.#owner = {
+      runner: this.#runner,
+      occupied: ({ name }) => {
+        this.#empty.delete(name);
+        this.#untouched.delete(name);
+      },
+      vacated: ({ name }) => {
+        if (this.#isClosed) return;
+        this.#empty.add(name);
+        this.#sweep();
+      },
+    };
+  }
+
+  /**
+   * Lets a connection into a room, which is made if there is none, and resolves when {@link Room.onJoin} has settled.
+   *
+   * The connection is a member as soon as this was called, and leaves by itself as soon as it is not open.
+   *
+   * @throws {VelError} `ERR_VEL_ROOM_MEMBER` when it is in already, `ERR_VEL_ROOM_LIMIT` when there are too many rooms,
+   * `ERR_VEL_ROOM_CLASS` when the room is not of this manager's class, `ERR_VEL_ROOM_CLOSED` after
+   * {@link RoomManager.close}.
+   * @throws {DisconnectError} When the connection is not open any more.
+   * @throws {TypeError} When the name, `userId` or `role` is not valid.
+   * @throws What `onJoin` throws; the connection is out again then.
+   * @example
+   * const room = await rooms.join("lobby", connection, { userId: "ada" });
+   */
+  async join(name: string, connection: Connection<DataOf<R>>, options: JoinOptions = {}): Promise<R> {
+    assertRoomName(name);
+    assertJoinOptions(options);
+    if (!connection.isOpen) throw new DisconnectError(closeInfoOf(connection));
+    const { room, members } = this.#open(name, this.#class);
+    const { userId = connection.id, role, meta } = options;
+    const joining = members.join(connection, { userId, role, meta });
+    this.#runner.track(joining);
+    await joining;
+    return room;
+  }
+
+  /**
+   * Lets a connection out of a room; it stays open. {@link Room.onLeave} is called before this returns, except from
+   * within another hook or broadcast, where it is called after that.
+   *
+   * @returns False when it was not in.
+   */
+  leave(name: string, connection: Connection): boolean {
+    return this.#find(name)?.members.leave(connection, "left") ?? false;
+  }
+
+  /** Finds a room, an empty one that is still kept included. */
+  get(name: string): R | undefined {
+    return this.#find(name)?.room;
+  }
+
+  /**
+   * Finds a room or makes it.
+   *
+   * A name stands for one class: whoever asks for another one is told, instead of getting a room that lacks what is
+   * wanted. A subclass of the wanted class will do.
+   *
+   * @param room What to make it of. Default: {@link RoomManagerOptions.room}.
+   * @throws {VelError} `ERR_VEL_ROOM_CLASS`, `ERR_VEL_ROOM_LIMIT`, `ERR_VEL_ROOM_CLOSED`
+   * @throws {TypeError} When the name is not a string of 1 to 1,024 characters.
+   * @example
+   * const room = rooms.getOrCreate("lobby", ChatRoom);
+   */
+  getOrCreate(name: string): R;
+  getOrCreate<C extends R>(name: string, room: RoomClass<C>): C;
+  getOrCreate(name: string, room: RoomClass<R> = this.#class): R {
+    assertRoomName(name);
+    return this.#open(name, room).room;
+  }
+
+  /**
+   * Sends a message to everybody in a room, see {@link Room.broadcast}.
+   *
+   * @returns How many connections it was addressed to; 0 when there is no such room.
+   * @throws {TypeError} When the message has no JSON form.
+   */
+  broadcast(name: string, message: OutOf<R>, options?: RoomBroadcastOptions<DataOf<R>>): number {
+    return this.get(name)?.broadcast(message as Message, options) ?? 0;
+  }
+
+  /** Describes a room; undefined when there is no such room. */
+  info(name: string): RoomInfo | undefined {
+    return this.get(name)?.info;
+  }
+
+  /** Describes all rooms, in the order in which they were made, empty ones that are still kept included. */
+  list(): RoomInfo[] {
+    this.#sweep();
+    return [...this.#rooms.values()].map(({ room }) => room.info);
+  }
+
+  /**
+   * Makes a route of rooms: who connects joins, and each text message is parsed as JSON and handed to
+   * {@link Room.receive}. What is not JSON closes with 1007, too many rooms with 1013, and what a hook throws with 1011.
+   *
+   * @param where Says which room a request is for, and who it is, before the connection is accepted: it may refuse
+   * with `request.reject(404)`.
+   * @example
+   * rooms.serve(vel, "/ws/:room", ({ params }) => ({ room: params.room }));
+   */
+  serve<Data extends DataOf<R>, Path extends string>(
+    routes: Routes<Data>,
+    path: Path,
+    where: (request: UpgradeRequest<PathParams<Path>, Data>) => MaybePromise<RoomPlace | Refusal>,
+  ): void {
+    routes.websocket(path, roomHooks<Data, PathParams<Path>>(this, where));
+  }
+
+  /**
+   * Lets everybody out of all rooms, with the reason `closed`, and drops the rooms. Connections stay open. Nobody can
+   * join afterwards.
+   *
+   * All are out before the first `onLeave` runs: a room that is closed does not tell everybody about everybody. Called
+   * before `vel.close()`, it spares a full room that.
+   *
+   * @returns When all hooks have settled.
+   */
+  close(): Promise<void> {
+    this.#isClosed = true;
+    const rooms = [...this.#rooms.values()];
+    this.#rooms.clear();
+    this.#empty.clear();
+    this.#untouched.clear();
+    this.#runner.hold(() => {
+      for (const { members } of rooms) members.clear("closed");
+    });
+    return this.#runner.idle();
+  }
+
+  /** The same as {@link RoomManager.close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #find(name: string): Entry<R> | undefined {
+    this.#sweep();
+    return this.#rooms.get(name);
+  }
+
+  #open(name: string, room: RoomClass<R>): Entry<R> {
+    if (this.#isClosed) {
+      throw new VelError<RoomErrorCode>("ERR_VEL_ROOM_CLOSED", `Cannot open room ${quote(name)}: manager is closed`);
+    }
+    const found = this.#find(name);
+    if (!found) return this.#create(name, room);
+    if (found.room instanceof room) return found;
+    const is = found.room.constructor.name;
+    throw new VelError<RoomErrorCode>(
+      "ERR_VEL_ROOM_CLASS",
+      `Cannot open room ${quote(name)} as ${room.name}: it is of class ${is}`,
+    );
+  }
+
+  #create(name: string, room: RoomClass<R>): Entry<R> {
+    // An empty room gives way to one that somebody wants to enter.
+    const oldest = this.#rooms.size >= this.#maxRooms ? this.#empty.shift() : undefined;
+    if (oldest !== undefined) this.#rooms.delete(oldest);
+    if (this.#rooms.size >= this.#maxRooms) {
+      throw new VelError<RoomErrorCode>(
+        "ERR_VEL_ROOM_LIMIT",
+        `Cannot open room ${quote(name)}: there are ${String(this.#rooms.size)} rooms already`,
+      );
+    }
+    const members = new Membership(name, this.#owner);
+    const entry: Entry<R> = { room: new room({ name, [membership]: members }), members };
+    this.#rooms.set(name, entry);
+    this.#untouched.add(name);
+    return entry;
+  }
+
+  /** Drops the rooms that have been empty for long enough. */
+  #sweep(): void {
+    for (const name of this.#empty.take()) this.#rooms.delete(name);
+    for (const name of this.#untouched.take()) this.#rooms.delete(name);
+  }
+}
+
+function quote(name: string): string {
+  return JSON.stringify(name);
+}

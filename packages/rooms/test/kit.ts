@@ -1,0 +1,65 @@
+/** What the tests share: a server whose connections are at hand, and gates for slow hooks. */
+import { createVel, type Connection, type Vel, type VelOptions } from "@vel/core";
+import { Room, type Join, type Leave, type RoomUser } from "@vel/rooms";
+import { connect, type TestClient } from "@vel/testing";
+
+/** Both ends of one connection. */
+export interface Peer {
+  readonly client: TestClient;
+  readonly connection: Connection;
+}
+
+/** A server with one route that does nothing, to take connections from. */
+export function peers(options: VelOptions = {}): { vel: Vel; peer: () => Promise<Peer>; errors: unknown[] } {
+  const errors: unknown[] = [];
+  const vel = createVel({ onError: (error) => errors.push(error), ...options });
+  let opened: Connection | undefined;
+  vel.websocket("/peer", { open: (connection) => void (opened = connection) });
+  const peer = async (): Promise<Peer> => {
+    opened = undefined;
+    const client = await connect(vel, "/peer");
+    if (!opened) throw new Error("The route was not opened");
+    return { client, connection: opened };
+  };
+  return { vel, peer, errors };
+}
+
+/** A promise that the test settles. */
+export interface Gate {
+  readonly promise: Promise<void>;
+  open(): void;
+  fail(error: unknown): void;
+}
+
+export function gate(): Gate {
+  let open: () => void = () => undefined;
+  let fail: (error: unknown) => void = () => undefined;
+  const promise = new Promise<void>((resolve, reject) => {
+    open = resolve;
+    fail = reject;
+  });
+  return { promise, open, fail };
+}
+
+/** Takes everything that has arrived, parsed. */
+export function take(client: TestClient): unknown[] {
+  const received: unknown[] = [];
+  for (const payload of (client.received as unknown[]).splice(0)) received.push(JSON.parse(payload as string));
+  return received;
+}
+
+/** A room that writes down what its hooks are told. */
+export class LogRoom extends Room {
+  readonly log: string[] = [];
+  override onJoin(user: RoomUser, { first }: Join): void {
+    this.log.push(`join ${user.id}${first ? " first" : ""} ${String(this.userCount)}/${String(this.connectionCount)}`);
+  }
+  override onMessage(user: RoomUser, message: unknown): void {
+    this.log.push(`message ${user.id} ${JSON.stringify(message)}`);
+  }
+  override onLeave(user: RoomUser, { last, reason }: Leave): void {
+    this.log.push(
+      `leave ${user.id}${last ? " last" : ""} ${reason} ${String(this.userCount)}/${String(this.connectionCount)}`,
+    );
+  }
+}

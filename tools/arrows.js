@@ -1,0 +1,73 @@
+// @ts-check
+/**
+ * Who may import whom: the one table behind the arrows of docs/architecture.md. ESLint enforces it, see
+ * eslint.config.js; what is not listed is forbidden.
+ *
+ * @module
+ */
+
+/**
+ * @typedef {object} Rule
+ * @property {readonly string[]} vel What it may import of `@vel/*`.
+ * @property {readonly (string | RegExp)[]} others What else it may import. `node:` stands for Node's own modules.
+ */
+
+/** Features know core, and neither each other nor any runtime. */
+const feature = { vel: ["core"], others: [] };
+
+/** @type {Readonly<Record<string, Rule>>} */
+export const arrows = {
+  core: { vel: [], others: ["nanoid", "regexparam", "ipaddr.js"] },
+  client: { vel: [], others: [] },
+
+  rooms: feature,
+  channels: feature,
+  heartbeat: feature,
+  pool: feature,
+  metrics: { vel: ["core"], others: ["prom-client", "@opentelemetry/api"] },
+  auth: { vel: ["core"], others: ["jose"] },
+
+  node: { vel: ["core"], others: ["node:", "ws", "@hono/node-server"] },
+  bun: { vel: ["core"], others: ["node:", "bun"] },
+  deno: { vel: ["core"], others: ["node:"] },
+  crossws: { vel: ["core"], others: ["crossws"] },
+  redis: { vel: ["core"], others: [] },
+
+  // The one that may open real sockets although it is no adapter: it tests those.
+  testing: { vel: ["core"], others: ["node:"] },
+};
+
+/** What every package's tests may import besides: test tools, and real peers to talk to. */
+const testing = ["core", "testing"];
+const testTools = ["node:", "vitest", "fast-check", "zod", "ws", "hono"];
+
+/**
+ * Says why a file must not import something; undefined when it may.
+ *
+ * @param {string} name The package that the file is in.
+ * @param {boolean} isTest Whether the file is one of the package's tests.
+ * @param {string} target What it imports, as written.
+ * @returns {string | undefined}
+ */
+export function forbidden(name, isTest, target) {
+  if (target.startsWith(".")) return undefined; // files of the package itself; leaving it is another rule's affair
+  const rule = arrows[name];
+  if (!rule) return `package "${name}" is not in tools/arrows.js: say there what it may import`;
+  if (target.startsWith("@vel/")) {
+    const [, sibling = "", ...deep] = target.split("/");
+    if (deep.length > 0) return `@vel/${sibling} has one entry: import what you need from "@vel/${sibling}"`;
+    const allowed = isTest ? [...rule.vel, ...testing, name] : rule.vel;
+    return allowed.includes(sibling) ? undefined : `${name} -> ${sibling} is not a legal arrow`;
+  }
+  const others = isTest ? [...rule.others, ...testTools] : rule.others;
+  const isAllowed = others.some((other) => (other === "node:" ? target.startsWith("node:") : matches(target, String(other))));
+  return isAllowed ? undefined : `${name} -> ${target} is not a legal arrow`;
+}
+
+/**
+ * @param {string} target
+ * @param {string} other
+ */
+function matches(target, other) {
+  return target === other || target.startsWith(`${other}/`);
+}
