@@ -4,6 +4,8 @@
  * @module
  */
 import type { Connection } from "./connection.ts";
+import { LiveConnection } from "./live-connection.ts";
+import { Outgoing } from "./outgoing.ts";
 import { encode, type Message } from "./payload.ts";
 
 /** How one message is broadcast. */
@@ -64,12 +66,15 @@ export class Audience implements Iterable<Connection> {
    */
   broadcast(message: Message, { except, compress = true }: BroadcastOptions = {}): number {
     const payload = encode(message);
-    const options = { compress };
+    let outgoing: Outgoing | undefined;
     let addressed = 0;
     // A member whose buffer is full may be closed, and so removed, meanwhile: a Map's iterator survives that.
     for (const connection of this.#members.keys()) {
       if (connection === except || (except instanceof Set && except.has(connection))) continue;
-      connection.send(payload, options);
+      if (connection instanceof LiveConnection) {
+        outgoing ??= new Outgoing("message", payload, connection.sizeOf(payload), compress);
+        connection.put(outgoing);
+      } else connection.send(payload, { compress }); // of another copy of core
       addressed++;
     }
     return addressed;

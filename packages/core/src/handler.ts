@@ -6,7 +6,6 @@
 import type { CloseInfo } from "./close.ts";
 import type { Connection } from "./connection.ts";
 import { DisconnectError, InvalidMessageError, VelError } from "./errors.ts";
-import { parseJson } from "./json.ts";
 import type { LiveConnection } from "./live-connection.ts";
 import type { LiveRequest } from "./live-request.ts";
 import { isPromise, type MaybePromise } from "./maybe-promise.ts";
@@ -81,6 +80,7 @@ export function pullHandler(handle: PullHandler, report: (error: unknown, contex
 
 /** Makes a {@link Handler} of hooks, which are called as things happen. */
 export function hookHandler(hooks: Hooks, serial: boolean): Handler {
+  const start = hookRunner(hooks, serial);
   return (request) => {
     const answer = hooks.upgrade?.(request) ?? {};
     return isPromise(answer) ? answer.then(enter) : enter(answer);
@@ -90,6 +90,11 @@ export function hookHandler(hooks: Hooks, serial: boolean): Handler {
     if (answer instanceof Refusal) return answer;
     return { admission: answer, start, abandon: () => undefined };
   }
+}
+
+/** Makes what runs hooks on an open connection. */
+export function hookRunner(hooks: Omit<Hooks, "upgrade">, serial: boolean): Entry["start"] {
+  return start;
 
   function start(connection: LiveConnection, done: () => void): void {
     if (hooks.drain) {
@@ -120,7 +125,7 @@ export function hookHandler(hooks: Hooks, serial: boolean): Handler {
   function deliverParsed(connection: LiveConnection, payload: Received): unknown {
     let message: MaybePromise<Received>;
     try {
-      message = check(payload);
+      message = check(connection, payload);
     } catch (error) {
       return refuse(connection, error);
     }
@@ -131,9 +136,9 @@ export function hookHandler(hooks: Hooks, serial: boolean): Handler {
     );
   }
 
-  function check(payload: Received): MaybePromise<Received> {
+  function check(connection: LiveConnection, payload: Received): MaybePromise<Received> {
     if (typeof payload !== "string") throw new InvalidMessageError("Expected a text message, got a binary one");
-    const value = parseJson(payload);
+    const value = connection.parse(payload);
     // `In` is the schema's output; Received is only its default.
     return hooks.schema ? validate(hooks.schema, value) : (value as Received);
   }

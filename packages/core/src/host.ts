@@ -4,29 +4,57 @@
  * @module
  */
 import type { Connection } from "./connection.ts";
-import type { Entry } from "./handler.ts";
+import { hookRunner, type Entry } from "./handler.ts";
 import type { HeaderList } from "./headers.ts";
-import { LiveConnection } from "./live-connection.ts";
+import { VelError } from "./errors.ts";
+import { LiveConnection, type ConnectionSetup } from "./live-connection.ts";
 import { LiveRequest, splitTarget } from "./live-request.ts";
+import type { Compression } from "./limits.ts";
 import { notify } from "./maybe-promise.ts";
 import type { AnyParams } from "./path.ts";
 import type { Received } from "./payload.ts";
 import { Refusal, reject } from "./refusal.ts";
 import type { Route, VelServer } from "./server.ts";
+import { Turn } from "./turn.ts";
+import type { AdoptOptions, Hooks } from "./vel.ts";
 import type { Accepted, Handshake, Host, Refused, Transport } from "./transport.ts";
 
 /** How long a client should wait that came while the server was going down, in milliseconds. */
 const retryAfter = 1_000;
 
 /** Makes the host of a transport. */
-export function bindHost<Socket>(server: VelServer, transport: Transport<Socket>): Host<Socket> {
+export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<Socket, Frame>): Host<Socket> {
+  const turn = transport.frame && transport.afterTurn ? new Turn(transport.afterTurn.bind(transport)) : undefined;
   return {
-    maxPayload: server.maxPayload,
     matches: (path) => server.routes.some((route) => route.pattern.matches(path)),
-    upgrade: (handshake) => decide(server, handshake),
+    upgrade: (handshake) => decide(server, transport, handshake),
     open(socket, accepted) {
       if (!(accepted instanceof Admitted)) throw new TypeError("Host.open() takes what Host.upgrade() gave");
-      return accepted.open(server, transport as Transport<unknown>, socket);
+      return accepted.open(server, { transport: transport as Transport<unknown, unknown>, socket, turn });
+    },
+    adopt<Data, In>(
+      socket: Socket,
+      { url, remote }: Pick<Handshake, "url" | "remote">,
+      options: AdoptOptions<Data, In> = {},
+    ) {
+      const connection = new LiveConnection({
+        owner: server,
+        transport: transport as Transport<unknown, unknown>,
+        socket,
+        turn,
+        route: splitTarget(url).path,
+        params: {},
+        data: options.data ?? {},
+        protocol: "",
+        remote,
+        limits: server.limitsFor(options),
+      });
+      // What the hooks get is what the caller's types say; here they are only called.
+      server.opened(
+        connection,
+        hookRunner(options as AdoptOptions<unknown, never> as Hooks, options.serial ?? server.isSerial),
+      );
+      return connection as Connection as Connection<Data>;
     },
     message(connection: Connection, payload: Received, size?: number) {
       (connection as LiveConnection).receive(payload, size);
@@ -51,34 +79,37 @@ class Admitted implements Accepted {
   readonly accept = true;
   readonly protocol: string | undefined;
   readonly headers: HeaderList;
+  readonly maxPayload: number;
+  readonly compression: Compression;
   readonly #route: Route;
   readonly #request: LiveRequest;
   readonly #outcome: Entry | Refusal;
   readonly #onOpen: () => void;
   #connection: LiveConnection | undefined;
 
-  constructor(route: Route, request: LiveRequest, outcome: Entry | Refusal, onOpen: () => void) {
+  constructor(route: Route, request: LiveRequest, outcome: Entry | Refusal, canCompress: boolean, onOpen: () => void) {
     this.headers = outcome instanceof Refusal ? outcome.headers : request.responseHeaders;
     this.protocol = chooseProtocol(request, route.protocols);
+    this.maxPayload = route.limits.maxPayload;
+    this.compression = canCompress && route.compression;
     this.#route = route;
     this.#request = request;
     this.#outcome = outcome;
     this.#onOpen = onOpen;
   }
 
-  open(server: VelServer, transport: Transport<unknown>, socket: unknown): Connection {
+  open(server: VelServer, wire: Pick<ConnectionSetup, "transport" | "socket" | "turn">): Connection {
     if (this.#connection) return this.#connection;
     const { route, params, data, remote } = this.#request;
     const connection = new LiveConnection({
       owner: server,
-      transport,
-      socket,
+      ...wire,
       route,
       params,
       data,
       protocol: this.protocol ?? "",
       remote,
-      sendBuffer: this.#route.sendBuffer,
+      limits: this.#route.limits,
     });
     this.#connection = connection;
     this.#request.deferBy((run) => {
@@ -102,7 +133,11 @@ class Admitted implements Accepted {
   }
 }
 
-async function decide(server: VelServer, handshake: Handshake): Promise<Accepted | Refused> {
+async function decide(
+  server: VelServer,
+  { capabilities, maxConnections }: Pick<Transport<never, unknown>, "capabilities" | "maxConnections">,
+  handshake: Handshake,
+): Promise<Accepted | Refused> {
   const { path } = splitTarget(handshake.url);
   const route = server.routes.find(({ pattern }) => pattern.matches(path));
   if (!route) return refusedWith(reject(404));
@@ -114,6 +149,7 @@ async function decide(server: VelServer, handshake: Handshake): Promise<Accepted
   }
   const request = new LiveRequest(handshake, route.path, params);
   const { signal } = handshake;
+  const isFull = server.load >= (server.maxConnections ?? maxConnections ?? 10_000);
   let admitted: Admitted | undefined;
   const over = (): void => {
     request.deferBy((run) => {
@@ -133,7 +169,7 @@ async function decide(server: VelServer, handshake: Handshake): Promise<Accepted
   signal.addEventListener("abort", onAbort, { once: true });
   server.deciding();
 
-  let outcome = await ask(server, route, request);
+  let outcome = isFull ? reject(503, { retryAfter }) : await withinTime(server, request, ask(server, route, request));
   request.acceptBy(undefined);
   // Who has left gets no socket, nor who comes while the server goes down: not even one that is closed at once.
   if ((signal.aborted || !server.accepting) && !isHttpAnswer(outcome)) {
@@ -146,11 +182,34 @@ async function decide(server: VelServer, handshake: Handshake): Promise<Accepted
     decided();
     return refusedWith(outcome);
   }
-  return (admitted = new Admitted(route, request, outcome, decided));
+  return (admitted = new Admitted(route, request, outcome, capabilities.compression, decided));
 }
 
 function isHttpAnswer(outcome: Entry | Refusal): outcome is Refusal {
   return outcome instanceof Refusal && outcome.closeCode === undefined;
+}
+
+/** Gives up on guards and handlers that do not answer; what they answer later is let go of. */
+function withinTime(
+  server: VelServer,
+  request: LiveRequest,
+  answer: Promise<Entry | Refusal>,
+): Promise<Entry | Refusal> {
+  return new Promise((resolve) => {
+    let isLate = false;
+    const timer = server.clock.setTimeout(() => {
+      isLate = true;
+      const limit = String(server.handshakeTimeout);
+      const error = new VelError("ERR_VEL_TIMEOUT", `Handshake on "${request.route}" took longer than ${limit} ms`);
+      server.report(error, { stage: "handshake" });
+      resolve(request.reject(503, { retryAfter }));
+    }, server.handshakeTimeout);
+    void answer.then((outcome) => {
+      server.clock.clearTimeout(timer);
+      if (isLate && !(outcome instanceof Refusal)) outcome.abandon();
+      resolve(outcome);
+    });
+  });
 }
 
 /** Asks, in this order: the life cycle, the origin, the guards, the handler. The first answer wins. */

@@ -22,6 +22,14 @@ export interface ConsumeOptions {
   onEnd: () => void;
 }
 
+/** What one waiting message costs beside its bytes, so that a flood of empty ones is bounded too. */
+const overhead = 64;
+
+interface Waiting {
+  readonly payload: Received;
+  readonly cost: number;
+}
+
 interface Waiter {
   resolve(payload: Received): void;
   reject(error: unknown): void;
@@ -32,9 +40,14 @@ interface Waiter {
  * Nothing is lost before the first of the two, and what came before the connection's end is handed out before it.
  */
 export class Inbox {
-  #queue: Received[] = [];
+  #queue: (Waiting | undefined)[] = [];
   /** Index of the first message that was not taken; keeps taking O(1). */
   #head = 0;
+  /** What the waiting messages cost. */
+  #cost = 0;
+  readonly #limit: number;
+  readonly #onFull: (isFull: boolean) => void;
+  #isFull = false;
   readonly #waiters: Waiter[] = [];
   #consumer: Consumer | undefined;
   #serial = true;
@@ -43,12 +56,21 @@ export class Inbox {
   #busy = false;
   /** How many messages the consumer has not settled with; more than one only where it is not serial. */
   #running = 0;
-  #discarding = false;
+  #isDiscarding = false;
   #end: DisconnectError | undefined;
 
-  /** Puts in a message. */
-  push(payload: Received): void {
-    if (this.#discarding) return;
+  /**
+   * @param limit How many bytes may wait before `onFull(true)`; `onFull(false)` follows when half of that is left.
+   * Being full is advice to the sender: what comes all the same is kept.
+   */
+  constructor(limit: number, onFull: (isFull: boolean) => void) {
+    this.#limit = limit;
+    this.#onFull = onFull;
+  }
+
+  /** Puts in a message of `size` bytes. */
+  push(payload: Received, size: number): void {
+    if (this.#isDiscarding) return;
     const waiter = this.#waiters.shift();
     if (waiter) {
       waiter.resolve(payload);
@@ -56,15 +78,18 @@ export class Inbox {
       this.#hand(this.#consumer, payload);
       this.#pump(); // what came from within the consumer
     } else {
-      this.#queue.push(payload);
+      const cost = size + overhead;
+      this.#queue.push({ payload, cost });
+      this.#cost += cost;
+      this.#look();
     }
   }
 
   /** Throws away what waits and what still comes. */
   discard(): void {
-    this.#discarding = true;
-    this.#queue = [];
-    this.#head = 0;
+    this.#isDiscarding = true;
+    this.#clear();
+    this.#look();
   }
 
   /** Tells that nothing comes any more, and what to throw at those who still ask. */
@@ -130,14 +155,30 @@ export class Inbox {
   }
 
   #take(): Received {
-    const payload = this.#queue[this.#head] as Received;
-    this.#queue[this.#head++] = ""; // let go of it before the array is
+    const { payload, cost } = this.#queue[this.#head] as Waiting;
+    this.#queue[this.#head++] = undefined; // let go of it before the array is
+    this.#cost -= cost;
     // A queue that never runs empty is cut off from time to time, or it would grow for ever.
     if (this.#isEmpty || (this.#head >= 1024 && this.#head * 2 >= this.#queue.length)) {
       this.#queue = this.#queue.slice(this.#head);
       this.#head = 0;
     }
+    this.#look();
     return payload;
+  }
+
+  #clear(): void {
+    this.#queue = [];
+    this.#head = 0;
+    this.#cost = 0;
+  }
+
+  /** Says so when the queue has become full, or half empty again. */
+  #look(): void {
+    const isFull = this.#isFull ? this.#cost > this.#limit / 2 : this.#cost > this.#limit;
+    if (isFull === this.#isFull) return;
+    this.#isFull = isFull;
+    this.#onFull(isFull);
   }
 
   #hand(consumer: Consumer, payload: Received): void {

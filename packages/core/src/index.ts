@@ -13,7 +13,9 @@ export { EventEmitter, type Emitter, type Unsubscribe } from "./emitter.ts";
 export { DisconnectError, InvalidMessageError, VelError, type VelErrorCode } from "./errors.ts";
 export type { HeaderList, HeadersLike } from "./headers.ts";
 export { randomId } from "./id.ts";
+export type { JsonLimits } from "./json.ts";
 export type { MaybePromise } from "./maybe-promise.ts";
+export type { Outgoing } from "./outgoing.ts";
 export type { AnyParams, PathParams } from "./path.ts";
 export {
   encode,
@@ -32,9 +34,12 @@ export { createVel } from "./server.ts";
 export { validate, type StandardSchemaV1 } from "./standard-schema.ts";
 export type { Accepted, Capabilities, Handshake, Host, Refused, Remote, Transport } from "./transport.ts";
 export type {
+  AdoptOptions,
   CheckingGuard,
   CloseOptions,
+  CompressionOptions,
   Hooks,
+  LimitOptions,
   ProvidingGuard,
   PullHandler,
   RouteOptions,

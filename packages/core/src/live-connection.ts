@@ -11,18 +11,25 @@ import { DisconnectError, InvalidMessageError, VelError } from "./errors.ts";
 import { randomId } from "./id.ts";
 import { Inbox } from "./inbox.ts";
 import { parseJson } from "./json.ts";
+import { Outgoing, type Batch } from "./outgoing.ts";
+import type { Limits } from "./limits.ts";
 import { notify } from "./maybe-promise.ts";
 import type { AnyParams } from "./path.ts";
 import { encodeJson, payloadSize, type Json, type Payload, type Received, type SendStatus } from "./payload.ts";
 import type { ErrorContext } from "./report.ts";
 import { validate, type StandardSchemaV1 } from "./standard-schema.ts";
 import type { Capabilities, Remote, Transport } from "./transport.ts";
+import type { Turn } from "./turn.ts";
+
+/** Bytes that may wait for the end of a turn before they are flushed early: 256 KiB. */
+const turnLimit = 2 ** 18;
+
+const noBytes = new Uint8Array(0);
 
 /** What a connection needs of the server that it belongs to. */
 export interface ConnectionOwner {
   readonly clock: Clock;
   readonly closeTimeout: number;
-  readonly maxPayload: number;
   report(error: unknown, context: ErrorContext): void;
   dropped(connection: LiveConnection, size: number): void;
   ended(connection: LiveConnection, info: CloseInfo): void;
@@ -31,14 +38,16 @@ export interface ConnectionOwner {
 /** What makes one connection. */
 export interface ConnectionSetup {
   readonly owner: ConnectionOwner;
-  readonly transport: Transport<unknown>;
+  readonly transport: Transport<unknown, unknown>;
   readonly socket: unknown;
+  /** Where what leaves is collected; undefined when the transport sends each message by itself. */
+  readonly turn: Turn | undefined;
   readonly route: string;
   readonly params: AnyParams;
   readonly data: unknown;
   readonly protocol: string;
   readonly remote: Remote | undefined;
-  readonly sendBuffer: { readonly limit: number; readonly onFull: "close" | "drop" };
+  readonly limits: Limits;
 }
 
 /** See {@link Connection} for what users see; the methods below the line are core's own. */
@@ -56,17 +65,22 @@ export class LiveConnection implements Connection {
   messagesDropped = 0;
   framesReceived = 0;
   /** Where messages wait for the handler. */
-  readonly inbox: Inbox = new Inbox();
+  readonly inbox: Inbox;
 
   readonly #owner: ConnectionOwner;
-  readonly #transport: Transport<unknown>;
+  readonly #transport: Transport<unknown, unknown>;
   readonly #socket: unknown;
-  readonly #sendBuffer: ConnectionSetup["sendBuffer"];
+  readonly #limits: Limits;
   #isOpen = true;
   #info: CloseInfo | undefined;
   /** What this side closed with; undefined while it has not. */
   #said: { code: number; reason: string } | undefined;
   #closeTimer: unknown;
+  readonly #turn: Turn | undefined;
+  /** What this turn produced so far; undefined when nothing waits for its end. */
+  #batch: Batch | undefined;
+  /** How much waited in the transport when this turn's first message came. */
+  #waiting = 0;
   /** Whether the transport is being told to close: some answer from within the call. */
   #isTelling = false;
   /** Whether it does not wait for the peer any more. */
@@ -84,7 +98,11 @@ export class LiveConnection implements Connection {
     this.#owner = setup.owner;
     this.#transport = setup.transport;
     this.#socket = setup.socket;
-    this.#sendBuffer = setup.sendBuffer;
+    this.#limits = setup.limits;
+    this.inbox = new Inbox(setup.limits.receiveBuffer, (isFull) => {
+      this.#setPaused(isFull);
+    });
+    this.#turn = setup.turn;
     this.route = setup.route;
     this.params = setup.params;
     this.data = setup.data;
@@ -113,7 +131,8 @@ export class LiveConnection implements Connection {
   }
 
   get bufferedAmount(): number | undefined {
-    return this.#transport.buffered?.(this.#socket);
+    const buffered = this.#transport.buffered?.(this.#socket);
+    return buffered === undefined ? undefined : buffered + (this.#batch?.size ?? 0);
   }
 
   send(payload: Payload, options?: SendOptions): SendStatus {
@@ -121,16 +140,7 @@ export class LiveConnection implements Connection {
       throw new TypeError(`Payload must be a string or Uint8Array, got ${typeof payload}: use sendJson() for values`);
     }
     if (!this.#isOpen) return "closed";
-    const size = payloadSize(payload);
-    if ((this.bufferedAmount ?? 0) > this.#sendBuffer.limit) return this.#drop(size);
-    const status =
-      this.#attempt(() => this.#transport.send(this.#socket, payload, options?.compress ?? true)) ?? "closed";
-    if (status === "dropped") return this.#drop(size);
-    if (status === "closed") return status;
-    this.messagesSent++;
-    this.bytesSent += size;
-    if (status === "queued" || this.#isOverHalf) this.#isBacked = true;
-    return this.#isBacked ? "queued" : "sent";
+    return this.put(new Outgoing("message", payload, this.sizeOf(payload), options?.compress ?? true));
   }
 
   sendJson(value: Json, options?: SendOptions): SendStatus {
@@ -152,21 +162,20 @@ export class LiveConnection implements Connection {
     });
   }
 
-  ping(data?: Uint8Array): void {
-    const ping = this.#transport.ping?.bind(this.#transport);
-    if (!ping) {
+  ping(data: Uint8Array = noBytes): void {
+    if (!this.capabilities.ping) {
       throw new VelError(
         "ERR_VEL_UNSUPPORTED",
         `Transport "${this.#transport.name}" cannot ping: ask capabilities.ping first`,
       );
     }
-    if (data !== undefined && !(data instanceof Uint8Array)) throw new TypeError("Ping data must be a Uint8Array");
-    if (data && data.byteLength > 125)
+    if (!(data instanceof Uint8Array)) throw new TypeError("Ping data must be a Uint8Array");
+    if (data.byteLength > 125) {
       throw new RangeError(`Ping data must be at most 125 bytes, got ${String(data.byteLength)}`);
-    if (this.#isOpen)
-      this.#attempt(() => {
-        ping(this.#socket, data);
-      });
+    }
+    if (!this.#isOpen) return;
+    if (this.#turn) this.#enqueue(this.#turn, new Outgoing("ping", data, data.byteLength, false));
+    else this.#attempt(() => this.#transport.ping?.(this.#socket, data));
   }
 
   close(code = 1000, reason = ""): void {
@@ -179,6 +188,7 @@ export class LiveConnection implements Connection {
     this.#closeTimer = this.#owner.clock.setTimeout(() => {
       this.#cut();
     }, this.#owner.closeTimeout);
+    this.flush();
     this.#tell(() => {
       this.#transport.close(this.#socket, code, text);
     });
@@ -188,6 +198,7 @@ export class LiveConnection implements Connection {
   terminate(): void {
     if (this.#info) return;
     this.#isOpen = false;
+    this.#batch = undefined;
     this.inbox.discard();
     this.#cut();
     this.#leave();
@@ -212,7 +223,7 @@ export class LiveConnection implements Connection {
   ): Promise<StandardSchemaV1.InferOutput<Schema>>;
   async receiveJson(first: StandardSchemaV1 | ReceiveOptions = {}, options: ReceiveOptions = {}): Promise<unknown> {
     const schema = "~standard" in first ? first : undefined;
-    const value = parseJson(await this.receiveText(schema ? options : (first as ReceiveOptions)));
+    const value = this.parse(await this.receiveText(schema ? options : (first as ReceiveOptions)));
     return schema ? validate(schema, value) : value;
   }
 
@@ -249,6 +260,47 @@ export class LiveConnection implements Connection {
 
   // ------------------------------------------------------------------------------------------- core's own, see Host
 
+  /** Parses a text message within this route's limits. */
+  parse(text: string): unknown {
+    return parseJson(text, this.#limits.json);
+  }
+
+  /** Counts a payload's bytes. */
+  sizeOf(payload: Payload): number {
+    return typeof payload === "string" && this.#transport.size ? this.#transport.size(payload) : payloadSize(payload);
+  }
+
+  /** Sends what may be shared with other connections. The one place where the send buffer's policy is asked. */
+  put(outgoing: Outgoing): SendStatus {
+    if (!this.#isOpen) return "closed";
+    // Nothing leaves within a turn, so one look at the transport is enough for all of it.
+    const waiting = this.#batch ? this.#waiting + this.#batch.size : (this.#waiting = this.bufferedAmount ?? 0);
+    if (waiting > this.#limits.sendBuffer) return this.#drop(outgoing.size);
+    if (this.#turn) this.#enqueue(this.#turn, outgoing);
+    else {
+      const status = this.#sendNow(outgoing);
+      if (status !== "sent") return status;
+    }
+    this.messagesSent++;
+    this.bytesSent += outgoing.size;
+    const left = this.#turn ? waiting + outgoing.size : (this.bufferedAmount ?? 0);
+    if (left > this.#limits.sendBuffer / 2) this.#isBacked = true;
+    return this.#isBacked ? "queued" : "sent";
+  }
+
+  /** The turn is over: what it produced for this connection leaves in one write. */
+  flush(): void {
+    const batch = this.#batch;
+    if (!batch) return;
+    this.#batch = undefined;
+    try {
+      const transport = this.#transport as Required<Transport<unknown, unknown>>;
+      transport.sendFrame(this.#socket, batch.frame(transport, this.#transport.group?.(this.#socket)));
+    } catch (error) {
+      this.#owner.report(error, { stage: "transport", connection: this });
+    }
+  }
+
   /** Calls back each time that the send buffer has drained below half of its limit, after it was above. */
   onDrain(listener: () => void): Unsubscribe {
     return subscribe((this.#drains ??= new Set()), listener);
@@ -262,8 +314,8 @@ export class LiveConnection implements Connection {
     this.messagesReceived++;
     this.bytesReceived += size;
     // Transports that know the limit never let such a message in; this is for those that cannot.
-    if (size > this.#owner.maxPayload) this.close(1009, "message too big");
-    else this.inbox.push(payload);
+    if (size > this.#limits.maxPayload) this.close(1009, "message too big");
+    else this.inbox.push(payload, size);
   }
 
   /** A pong came. */
@@ -303,6 +355,7 @@ export class LiveConnection implements Connection {
     };
     this.#info = info;
     this.#isOpen = false;
+    this.#batch = undefined;
     this.#owner.clock.clearTimeout(this.#closeTimer);
     this.#leave();
     this.inbox.end(new DisconnectError(info));
@@ -314,7 +367,9 @@ export class LiveConnection implements Connection {
 
   /** The handler failed: the one place that says what that means for its connection. */
   fail(error: unknown, stage: string): void {
-    if (error instanceof DisconnectError && error.info === this.#info) return; // the normal end of a handler
+    // The normal end of a handler. Whose end it is cannot always be told: while a close of this side is not answered
+    // yet, there is no info that it could carry.
+    if (error instanceof DisconnectError && !this.#isOpen) return;
     if (error instanceof InvalidMessageError) {
       this.close(1007, "invalid message");
       return;
@@ -323,14 +378,34 @@ export class LiveConnection implements Connection {
     this.close(1011, "internal error");
   }
 
+  #setPaused(isPaused: boolean): void {
+    if (this.#transport.pause) this.#attempt(() => this.#transport.pause?.(this.#socket, isPaused));
+    else if (isPaused) this.close(1008, "too many messages wait");
+  }
+
+  #sendNow({ payload, compress, size }: Outgoing): SendStatus {
+    const status = this.#attempt(() => this.#transport.send(this.#socket, payload, compress)) ?? "closed";
+    if (status === "dropped") return this.#drop(size);
+    if (status === "queued") this.#isBacked = true;
+    return status === "closed" ? status : "sent";
+  }
+
+  #enqueue(turn: Turn, outgoing: Outgoing): void {
+    if (!this.#batch) turn.add(this);
+    this.#batch = (this.#batch ?? turn.root).with(outgoing);
+    if (this.#batch.size > turnLimit) {
+      this.flush();
+    } else outgoing.keep();
+  }
+
   get #isOverHalf(): boolean {
-    return (this.bufferedAmount ?? 0) > this.#sendBuffer.limit / 2;
+    return (this.bufferedAmount ?? 0) > this.#limits.sendBuffer / 2;
   }
 
   #drop(size: number): SendStatus {
     this.messagesDropped++;
     this.#owner.dropped(this, size);
-    if (this.#sendBuffer.onFull === "close") this.close(1013, "send buffer full");
+    if (this.#limits.onFull === "close") this.close(1013, "send buffer full");
     return "dropped";
   }
 

@@ -8,7 +8,7 @@ import type { Connection } from "./connection.ts";
 /** Where an error that reached `onError` comes from. */
 export interface ErrorContext {
   /**
-   * What was running: `guard`, `handler`, `upgrade`, `open`, `message`, `invalid`, `drain`, `close`, `listener`,
+   * What was running: `handshake`, `guard`, `handler`, `upgrade`, `open`, `message`, `invalid`, `drain`, `close`, `listener`,
    * `release`, `transport`; features have their own (`onJoin`).
    */
   readonly stage: string;
@@ -38,5 +38,8 @@ function describe(error: unknown): string {
 /** Escapes what ends a line or moves a cursor: nobody may forge a line of somebody's log. */
 function oneLine(text: string): string {
   const escaped = JSON.stringify(text).slice(1, -1);
-  return escaped.replace(/[\u007f-\u009f\u2028\u2029]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return escaped.replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

@@ -11,6 +11,7 @@ import { VelError } from "./errors.ts";
 import { hookHandler, pullHandler, type Handler } from "./handler.ts";
 import { bindHost } from "./host.ts";
 import type { ConnectionOwner, LiveConnection } from "./live-connection.ts";
+import { compressionOf, limitsOf, positive, type Compression, type Limits } from "./limits.ts";
 import { originCheck, type OriginCheck } from "./origin.ts";
 import { compilePath, type PathPattern } from "./path.ts";
 import { logError, type ErrorContext } from "./report.ts";
@@ -18,7 +19,17 @@ import type { Refusal } from "./refusal.ts";
 import type { Admission, UpgradeRequest } from "./request.ts";
 import { notify, type MaybePromise } from "./maybe-promise.ts";
 import type { Capabilities, Host, Transport } from "./transport.ts";
-import type { CloseOptions, Hooks, PullHandler, RouteOptions, Routes, Vel, VelEvents, VelOptions } from "./vel.ts";
+import type {
+  CloseOptions,
+  Hooks,
+  LimitOptions,
+  PullHandler,
+  RouteOptions,
+  Routes,
+  Vel,
+  VelEvents,
+  VelOptions,
+} from "./vel.ts";
 
 /** A guard of either kind, its types forgotten. */
 // eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- as the public types have it
@@ -31,7 +42,8 @@ export interface Route {
   readonly guards: readonly Guard[];
   readonly handler: Handler;
   readonly protocols: readonly string[];
-  readonly sendBuffer: { readonly limit: number; readonly onFull: "close" | "drop" };
+  readonly limits: Limits;
+  readonly compression: Compression;
 }
 
 /**
@@ -93,19 +105,24 @@ class Scope implements Routes {
 export class VelServer extends Scope implements Vel, ConnectionOwner {
   readonly clock: Clock;
   readonly closeTimeout: number;
-  readonly maxPayload: number;
+  readonly handshakeTimeout: number;
+  readonly maxConnections: number | undefined;
   readonly allowsOrigin: OriginCheck;
   readonly connections: Set<Connection> = new Set<Connection>();
   readonly routes: Route[] = [];
   readonly #onError: (error: unknown, context: ErrorContext) => unknown;
-  readonly #defaults: RouteOptions;
+  readonly #limits: Limits;
+  readonly #compression: RouteOptions["compression"];
+  readonly isSerial: boolean;
   readonly #guards: Guard[];
   readonly #events: EventEmitter<VelEvents>;
   readonly #requirements = new Map<keyof Capabilities, string>();
-  readonly #transports: Transport<never>[] = [];
+  readonly #transports: Transport<never, unknown>[] = [];
   /** Everything that has a socket, connections that are accepted only to be closed included. */
   readonly #live = new Set<LiveConnection>();
-  /** How many requests are being decided, and how many handlers have started and not settled. */
+  /** How many requests are being decided. */
+  #handshakes = 0;
+  /** How many handlers have started and not settled. */
   #running = 0;
   #closing: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
@@ -116,10 +133,14 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     this.#guards = guards;
     this.clock = options.clock ?? systemClock;
     this.closeTimeout = positive("closeTimeout", options.closeTimeout ?? 10_000);
-    this.maxPayload = positive("maxPayload", options.maxPayload ?? 2 ** 20);
+    this.handshakeTimeout = positive("handshakeTimeout", options.handshakeTimeout ?? 5_000);
+    this.maxConnections =
+      options.maxConnections === undefined ? undefined : positive("maxConnections", options.maxConnections);
     this.allowsOrigin = originCheck(options.origins ?? "same");
     this.#onError = options.onError ?? logError;
-    this.#defaults = options;
+    this.#limits = limitsOf(options);
+    this.#compression = options.compression;
+    this.isSerial = options.serial ?? true;
     this.#events = new EventEmitter((error) => {
       this.report(error, { stage: "listener" });
     });
@@ -153,7 +174,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     this.#requirements.set(capability, hint);
   }
 
-  bind<Socket>(transport: Transport<Socket>): Host<Socket> {
+  bind<Socket, Frame = never>(transport: Transport<Socket, Frame>): Host<Socket> {
     for (const [capability, hint] of this.#requirements) assertCapability(transport, capability, hint);
     this.#transports.push(transport);
     return bindHost(this, transport);
@@ -182,6 +203,11 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
 
   // ---------------------------------------------------------------------------------------------------- core's own
 
+  /** How many sockets there are: connections and handshakes. */
+  get load(): number {
+    return this.#live.size + this.#handshakes;
+  }
+
   /** Adds a route, see {@link Routes.websocket}. */
   register(
     path: string,
@@ -194,28 +220,33 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     const pull = typeof first === "function" ? first : second;
     const own: RouteOptions = typeof first === "function" ? {} : first;
     const report = this.report.bind(this);
+    const wanted = own.compression ?? this.#compression;
+    if (wanted === true || typeof wanted === "object") {
+      this.require("compression", `set compression of "${path}" to "auto" to compress where it is possible`);
+    }
     this.routes.push({
       path,
       pattern,
       guards,
-      handler: pull
-        ? pullHandler(pull, report)
-        : hookHandler(own as Hooks, own.serial ?? this.#defaults.serial ?? true),
+      handler: pull ? pullHandler(pull, report) : hookHandler(own as Hooks, own.serial ?? this.isSerial),
       protocols: own.protocols ?? [],
-      sendBuffer: {
-        limit: positive("sendBuffer.limit", own.sendBuffer?.limit ?? this.#defaults.sendBuffer?.limit ?? 2 ** 20),
-        onFull: own.sendBuffer?.onFull ?? this.#defaults.sendBuffer?.onFull ?? "close",
-      },
+      limits: this.limitsFor(own),
+      compression: compressionOf(wanted),
     });
+  }
+
+  /** The server's limits with a route's own laid over them. */
+  limitsFor(options: LimitOptions): Limits {
+    return limitsOf(options, this.#limits);
   }
 
   /** A request is being decided; {@link VelServer.decided} follows once it has become a connection or nothing. */
   deciding(): void {
-    this.#running++;
+    this.#handshakes++;
   }
 
   decided(): void {
-    this.#running--;
+    this.#handshakes--;
     this.#settle();
   }
 
@@ -230,7 +261,8 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     this.#running++;
     this.#events.emit("open", connection);
     start(connection, () => {
-      this.decided();
+      this.#running--;
+      this.#settle();
     });
     if (!this.accepting) connection.close(1001);
   }
@@ -260,17 +292,12 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   }
 
   #settle(): void {
-    if (this.#running === 0 && this.#live.size === 0) this.#onIdle?.();
+    if (this.#handshakes === 0 && this.#running === 0 && this.#live.size === 0) this.#onIdle?.();
   }
 }
 
-function assertCapability(transport: Transport<never>, capability: keyof Capabilities, hint: string): void {
+function assertCapability(transport: Transport<never, unknown>, capability: keyof Capabilities, hint: string): void {
   if (transport.capabilities[capability] === false) {
     throw new VelError("ERR_VEL_UNSUPPORTED", `Transport "${transport.name}" lacks "${capability}": ${hint}`);
   }
-}
-
-function positive(name: string, value: number): number {
-  if (!(value > 0)) throw new RangeError(`Option "${name}" must be a positive number, got ${String(value)}`);
-  return value;
 }

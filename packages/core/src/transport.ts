@@ -8,7 +8,9 @@
 import type { Connection } from "./connection.ts";
 import type { HeaderList } from "./headers.ts";
 import type { MaybePromise } from "./maybe-promise.ts";
+import type { Outgoing } from "./outgoing.ts";
 import type { Payload, Received, SendStatus } from "./payload.ts";
+import type { AdoptOptions, CompressionOptions } from "./vel.ts";
 
 /** What a transport can do. What is false is absent from the {@link Transport}, never a no-op. */
 export interface Capabilities {
@@ -45,10 +47,12 @@ export interface Remote {
  *   buffered: (socket) => socket.bufferedAmount,
  * };
  */
-export interface Transport<Socket> {
+export interface Transport<Socket, Frame = never> {
   /** The adapter's name, for errors, logs and metrics. */
   readonly name: string;
   readonly capabilities: Capabilities;
+  /** How many sockets the runtime can hold at once. Default: 10,000. */
+  readonly maxConnections?: number;
   /** Sends one message and says what became of it. `compress` is a wish. Must not keep the payload. */
   send(socket: Socket, payload: Payload, compress: boolean): SendStatus;
   /** Starts the closing handshake. Code and reason are checked already. */
@@ -61,6 +65,23 @@ export interface Transport<Socket> {
   ping?(socket: Socket, data?: Uint8Array): void;
   /** Stops or goes on reading. Present where `capabilities.pause` says so. */
   pause?(socket: Socket, paused: boolean): void;
+  /** Counts a text's bytes in UTF-8, where the runtime does it faster than core. */
+  size?(text: string): number;
+
+  // A transport that can put bytes of its own on the wire has the next three, and then all messages and pings go
+  // through them: what one turn of the event loop produced for a socket leaves in one write.
+
+  /** Calls back once, when this turn of the event loop ends. */
+  afterTurn?(flush: () => void): void;
+  /**
+   * Builds what goes on the wire for these messages and pings, in order: once for all sockets that got the same and
+   * are of the same {@link Transport.group}.
+   */
+  frame?(outgoing: readonly Outgoing[], group: unknown): Frame;
+  /** Puts a frame on one socket. Does not own it: others get the same. */
+  sendFrame?(socket: Socket, frame: Frame): void;
+  /** Tells which sockets understand the same frames, for example by what compression they negotiated. Default: all. */
+  group?(socket: Socket): unknown;
 }
 
 /** A request as an adapter hands it in. */
@@ -82,6 +103,10 @@ export interface Accepted {
   readonly protocol: string | undefined;
   /** Further headers of the 101 response, in order, repeated names kept. */
   readonly headers: HeaderList;
+  /** The largest message to let in on this connection, in bytes after inflation. */
+  readonly maxPayload: number;
+  /** What to negotiate of permessage-deflate; false for nothing, and always where the transport cannot. */
+  readonly compression: Required<CompressionOptions> | false;
 }
 
 /** Core's answer that does not: write it and end the connection. */
@@ -97,14 +122,21 @@ export interface Refused {
  * comes twice or too late is ignored.
  */
 export interface Host<Socket> {
-  /** The largest message to let in, in bytes after inflation. */
-  readonly maxPayload: number;
   /** Tells whether a route answers this path (the part of the target before `?`). */
   matches(path: string): boolean;
   /** Decides on a request. Never rejects: a failing guard or handler is a 500. */
   upgrade(handshake: Handshake): MaybePromise<Accepted | Refused>;
   /** Starts a connection, once 101 is written and before the first message is handed in. */
   open(socket: Socket, accepted: Accepted): Connection;
+  /**
+   * Starts a connection on a socket that somebody else accepted: no route, guard or origin check is asked. Without a
+   * `message` hook its messages are counted and left to whoever else listens.
+   */
+  adopt<Data = unknown, In = Received>(
+    socket: Socket,
+    handshake: Pick<Handshake, "url" | "remote">,
+    hooks?: AdoptOptions<Data, In>,
+  ): Connection<Data>;
   /** Hands in a message. `size` is its size in bytes where the adapter knows it already. */
   message(connection: Connection, payload: Received, size?: number): void;
   /** Tells of a pong. */

@@ -8,6 +8,7 @@ import type { CloseInfo } from "./close.ts";
 import type { Connection } from "./connection.ts";
 import type { Emitter } from "./emitter.ts";
 import type { InvalidMessageError } from "./errors.ts";
+import type { JsonLimits } from "./json.ts";
 import type { MaybePromise } from "./maybe-promise.ts";
 import type { AnyParams, PathParams } from "./path.ts";
 import type { Received } from "./payload.ts";
@@ -25,12 +26,45 @@ export interface SendBuffer {
   onFull?: "close" | "drop";
 }
 
+/** What one connection may cost. Every size is in bytes. */
+export interface LimitOptions {
+  /** The largest message to let in, after inflation; a larger one closes with 1009. Default: 1 MiB. */
+  maxPayload?: number;
+  /** What a JSON message may cost, checked before it is parsed. Default: 64 KiB, depth 64, 1,000 keys. */
+  json?: JsonLimits;
+  /**
+   * How much may wait for the handler before the socket is not read any more; reading goes on at half of it. Each
+   * message counts 64 bytes more than its payload. Nothing is lost: where a transport cannot pause, the connection is
+   * closed with 1008. Default: 1 MiB.
+   */
+  receiveBuffer?: { limit?: number };
+  /** How much may wait for a peer that reads slowly. Default: 1 MiB, then `close`. */
+  sendBuffer?: SendBuffer;
+}
+
+/** How messages are compressed (permessage-deflate, RFC 7692). Contexts are never kept from message to message. */
+export interface CompressionOptions {
+  /** Messages smaller than so many bytes are sent as they are. Default: 1,024. */
+  threshold?: number;
+  /** The window of both sides as a power of two, 9 to 15; larger compresses better. Default: 13, which is 8 KiB. */
+  windowBits?: number;
+  /**
+   * How many bytes all compressed connections of the server may hold for inflating; the next connections are not
+   * offered compression. Default: 64 MiB.
+   */
+  memoryLimit?: number;
+}
+
 /** Settings of one route; those of the server are the default. */
-export interface RouteOptions {
+export interface RouteOptions extends LimitOptions {
   /** The subprotocols that the route speaks, best first. Default: none. */
   protocols?: readonly string[];
-  /** Default: 1 MiB, then `close`. */
-  sendBuffer?: SendBuffer;
+  /**
+   * `true` or options: compress, and refuse to run on a transport that cannot; `auto`: compress where the transport
+   * can; `false`: never. It costs memory and CPU, and secrets beside text of an attacker's choice can leak through the
+   * compressed length. Default: false.
+   */
+  compression?: boolean | "auto" | CompressionOptions;
   /** Whether an async `message` hook is awaited before the next message is handed in. Default: true. */
   serial?: boolean;
 }
@@ -55,6 +89,15 @@ export interface Hooks<Data = unknown, Params = AnyParams, Added = unknown, In =
   drain?(connection: Connection<Data & Added, Params>): unknown;
   /** Runs last, exactly once, after the messages that came before the close. */
   close?(connection: Connection<Data & Added, Params>, info: CloseInfo): unknown;
+}
+
+/** What handles a socket that somebody else accepted. */
+export interface AdoptOptions<Data = unknown, In = Received> extends Omit<
+  Hooks<Data, AnyParams, unknown, In>,
+  "upgrade" | "protocols"
+> {
+  /** Becomes `connection.data`. */
+  data?: Data;
 }
 
 /**
@@ -135,10 +178,15 @@ export interface VelOptions extends Omit<RouteOptions, "protocols"> {
    * Default: `same`.
    */
   origins?: "same" | "any" | readonly string[];
-  /** The largest message to let in, in bytes; a larger one closes with 1009. Default: 1 MiB. */
-  maxPayload?: number;
   /** How long a peer may take to answer a close, in milliseconds, before it is cut off. Default: 10,000. */
   closeTimeout?: number;
+  /** How long guards and handlers may take to answer a request, in milliseconds; then it is a 503. Default: 5,000. */
+  handshakeTimeout?: number;
+  /**
+   * How many sockets there may be at once, handshakes included; more are answered with 503. Default: what the
+   * transport can hold (on Node the descriptor limit less a reserve), or else 10,000.
+   */
+  maxConnections?: number;
   /** Default: {@link systemClock}. */
   clock?: Clock;
   /** Is told of each error that user code or the runtime threw. Default: a line on `console.error`. */
@@ -180,7 +228,7 @@ export interface Vel<Data = unknown> extends Routes<Data>, Emitter<VelEvents>, A
    *
    * @throws {VelError} `ERR_VEL_UNSUPPORTED` when a feature requires what the transport lacks.
    */
-  bind<Socket>(transport: Transport<Socket>): Host<Socket>;
+  bind<Socket, Frame = never>(transport: Transport<Socket, Frame>): Host<Socket>;
   /**
    * Refuses new requests with 503, closes every connection, and resolves when all have ended and their handlers have
    * settled; a peer or handler that does not within `closeTimeout` is not waited for. No timer is left.

@@ -59,7 +59,10 @@ describe("Audience.broadcast()", () => {
     expect(audience.broadcast("text")).toBe(2);
     expect(audience.broadcast(bytes)).toBe(2);
     expect(audience.broadcast(value as Json)).toBe(2);
-    expect(got()).toEqual([["text", bytes, '{"n":1}'], ["text", bytes, '{"n":1}']]);
+    expect(got()).toEqual([
+      ["text", bytes, '{"n":1}'],
+      ["text", bytes, '{"n":1}'],
+    ]);
   });
 
   it("leaves out one connection or a set of them, and counts whom it was addressed to", async () => {
@@ -68,7 +71,11 @@ describe("Audience.broadcast()", () => {
     expect(audience.broadcast("b", { except: new Set([at(0).connection, at(1).connection]) })).toBe(1);
     expect(audience.broadcast("c", { except: undefined })).toBe(3);
     expect(audience.broadcast("d", { except: new Set() })).toBe(3);
-    expect(got()).toEqual([["a", "c", "d"], ["c", "d"], ["a", "b", "c", "d"]]);
+    expect(got()).toEqual([
+      ["a", "c", "d"],
+      ["c", "d"],
+      ["a", "b", "c", "d"],
+    ]);
   });
 
   it("throws for what has no JSON form before anybody has got it", async () => {

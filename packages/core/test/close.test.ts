@@ -40,11 +40,19 @@ describe("assertCloseCode()", () => {
     const allowed = (code: number): boolean =>
       (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
     for (let code = 0; code <= 5100; code++) {
-      if (allowed(code)) expect(() => { assertCloseCode(code); }).not.toThrow();
-      else expect(() => { assertCloseCode(code); }, String(code)).toThrow(RangeError);
+      if (allowed(code))
+        expect(() => {
+          assertCloseCode(code);
+        }).not.toThrow();
+      else
+        expect(() => {
+          assertCloseCode(code);
+        }, String(code)).toThrow(RangeError);
     }
     for (const code of [NaN, Infinity, -1000, 1000.5, 65_536, "1000"]) {
-      expect(() => { assertCloseCode(code as number); }).toThrow(RangeError);
+      expect(() => {
+        assertCloseCode(code as number);
+      }).toThrow(RangeError);
     }
   });
 });

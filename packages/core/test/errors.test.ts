@@ -4,7 +4,12 @@ import { DisconnectError, InvalidMessageError, VelError } from "../src/errors.ts
 describe("VelError", () => {
   it("keeps code, name and cause, and its subclasses are told apart", () => {
     const cause = new Error("why");
-    expect(new VelError("ERR_VEL_STATE", "Text", { cause })).toMatchObject({ name: "VelError", code: "ERR_VEL_STATE", message: "Text", cause });
+    expect(new VelError("ERR_VEL_STATE", "Text", { cause })).toMatchObject({
+      name: "VelError",
+      code: "ERR_VEL_STATE",
+      message: "Text",
+      cause,
+    });
     const info = { code: 1001, reason: "bye", wasClean: true, by: "remote" } as const;
     const gone = new DisconnectError(info);
     expect(gone).toBeInstanceOf(VelError);

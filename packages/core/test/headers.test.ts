@@ -5,12 +5,27 @@ import { listHeaders, type HeadersLike } from "../src/headers.ts";
 describe("listHeaders()", () => {
   it("keeps order and repeated names, of every spelling", () => {
     expect(listHeaders(undefined)).toEqual([]);
-    expect(listHeaders({ "X-A": "1", "x-b": "2" })).toEqual([["X-A", "1"], ["x-b", "2"]]);
-    expect(listHeaders([["set-cookie", "a=1"], ["Set-Cookie", "b=2"]])).toEqual([["set-cookie", "a=1"], ["Set-Cookie", "b=2"]]);
+    expect(listHeaders({ "X-A": "1", "x-b": "2" })).toEqual([
+      ["X-A", "1"],
+      ["x-b", "2"],
+    ]);
+    expect(
+      listHeaders([
+        ["set-cookie", "a=1"],
+        ["Set-Cookie", "b=2"],
+      ]),
+    ).toEqual([
+      ["set-cookie", "a=1"],
+      ["Set-Cookie", "b=2"],
+    ]);
     const headers = new Headers({ "X-A": "1" });
     headers.append("set-cookie", "a=1");
     headers.append("set-cookie", "b=2");
-    expect(listHeaders(headers)).toEqual([["set-cookie", "a=1"], ["set-cookie", "b=2"], ["x-a", "1"]]);
+    expect(listHeaders(headers)).toEqual([
+      ["set-cookie", "a=1"],
+      ["set-cookie", "b=2"],
+      ["x-a", "1"],
+    ]);
   });
 
   it("lets no CR, LF, NUL or other control character pass, in names or values, in any spelling", () => {
@@ -40,7 +55,15 @@ describe("listHeaders()", () => {
   });
 
   it("refuses what belongs to the handshake, whatever its case", () => {
-    const reserved = ["Connection", "UPGRADE", "content-length", "Transfer-Encoding", "Sec-WebSocket-Accept", "sec-websocket-protocol", "SEC-WEBSOCKET-EXTENSIONS"];
+    const reserved = [
+      "Connection",
+      "UPGRADE",
+      "content-length",
+      "Transfer-Encoding",
+      "Sec-WebSocket-Accept",
+      "sec-websocket-protocol",
+      "SEC-WEBSOCKET-EXTENSIONS",
+    ];
     for (const name of reserved) expect(() => listHeaders({ [name]: "x" }), name).toThrow(TypeError);
   });
 

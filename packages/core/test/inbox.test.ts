@@ -86,7 +86,13 @@ describe("Inbox.receive()", () => {
         let isEnded = false;
         let next = 0;
         const waiting: { expected: string; kind: Step; until: number; abort?: AbortController }[] = [];
-        const receivers: { expected: string; kind: Step; until: number; abort?: AbortController; outcomes: string[] }[] = [];
+        const receivers: {
+          expected: string;
+          kind: Step;
+          until: number;
+          abort?: AbortController;
+          outcomes: string[];
+        }[] = [];
 
         for (const step of steps) {
           if (step === "push" && !isEnded) {
@@ -111,13 +117,15 @@ describe("Inbox.receive()", () => {
             const options = { ...(step === "timed" && { timeout: 100 }), ...(abort && { signal: abort.signal }) };
             inbox.receive(options, clock).then(
               (payload) => receiver.outcomes.push(payload as string),
-              (error: unknown) => receiver.outcomes.push(error === gone ? "gone" : error instanceof VelError ? error.code : "aborted"),
+              (error: unknown) =>
+                receiver.outcomes.push(error === gone ? "gone" : error instanceof VelError ? error.code : "aborted"),
             );
           } else if (step === "abort") {
             const at = waiting.findIndex(({ kind }) => kind === "abortable");
             const [waiter] = at < 0 ? [] : waiting.splice(at, 1);
             if (waiter) waiter.expected = "aborted";
-            for (const receiver of receivers) if (receiver === waiter || receiver.expected !== "pending") receiver.abort?.abort();
+            for (const receiver of receivers)
+              if (receiver === waiter || receiver.expected !== "pending") receiver.abort?.abort();
           } else if (step === "advance") {
             await clock.advance(60);
             for (const waiter of waiting.filter(({ kind, until }) => kind === "timed" && until <= clock.now())) {
@@ -135,7 +143,8 @@ describe("Inbox.receive()", () => {
           }
         }
         await settled();
-        for (const { expected, outcomes } of receivers) expect(outcomes).toEqual(expected === "pending" ? [] : [expected]);
+        for (const { expected, outcomes } of receivers)
+          expect(outcomes).toEqual(expected === "pending" ? [] : [expected]);
         // What waits is still there, in order.
         for (const message of queue) expect(await inbox.receive({}, clock)).toBe(message);
         expect(clock.pending).toBe(waiting.filter(({ kind }) => kind === "timed").length);

@@ -9,7 +9,12 @@ function from(headers: Record<string, string>): Headers {
 
 describe("originCheck() with a list", () => {
   it("accepts the listed origin, however its host is cased, and its default port", () => {
-    for (const origin of ["https://app.example.com", "https://APP.example.com", "HTTPS://app.example.com", "https://app.example.com:443"]) {
+    for (const origin of [
+      "https://app.example.com",
+      "https://APP.example.com",
+      "HTTPS://app.example.com",
+      "https://app.example.com:443",
+    ]) {
       expect(allows(from({ origin })), origin).toBe(true);
     }
   });
@@ -122,7 +127,15 @@ describe("originCheck()", () => {
   });
 
   it("throws a TypeError for an entry that is no origin", () => {
-    for (const entry of ["app.example.com", "https://app.example.com/", "https://*.example.com/x", "*", "null", "ftp://a", ""]) {
+    for (const entry of [
+      "app.example.com",
+      "https://app.example.com/",
+      "https://*.example.com/x",
+      "*",
+      "null",
+      "ftp://a",
+      "",
+    ]) {
       expect(() => originCheck([entry]), entry).toThrow(TypeError);
     }
   });

@@ -8,7 +8,10 @@ describe("reject()", () => {
     expect(refusal).toBeInstanceOf(Refusal);
     expect(refusal).toBeInstanceOf(VelError);
     expect(refusal).toMatchObject({ code: "ERR_VEL_REFUSED", status: 429, body: "slow down", closeCode: undefined });
-    expect(refusal.headers).toEqual([["x-why", "rate"], ["Retry-After", "2"]]);
+    expect(refusal.headers).toEqual([
+      ["x-why", "rate"],
+      ["Retry-After", "2"],
+    ]);
   });
 
   it("throws a RangeError unless the status is 400 to 599", () => {
@@ -29,11 +32,16 @@ describe("reject()", () => {
 
 describe("refuseByClose()", () => {
   it("keeps the code and a reason that fits a close frame", () => {
-    expect(refuseByClose(4001, "Missing token")).toMatchObject({ status: 101, closeCode: 4001, closeReason: "Missing token" });
+    expect(refuseByClose(4001, "Missing token")).toMatchObject({
+      status: 101,
+      closeCode: 4001,
+      closeReason: "Missing token",
+    });
     expect(refuseByClose(4001, "é".repeat(100)).closeReason).toBe("é".repeat(61));
   });
 
   it("throws a RangeError for a code that may not be sent", () => {
-    for (const code of [0, 999, 1004, 1005, 1006, 1015, 2000, 5000]) expect(() => refuseByClose(code)).toThrow(RangeError);
+    for (const code of [0, 999, 1004, 1005, 1006, 1015, 2000, 5000])
+      expect(() => refuseByClose(code)).toThrow(RangeError);
   });
 });

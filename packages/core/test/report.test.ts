@@ -29,8 +29,16 @@ describe("logError()", () => {
       5,
       Symbol("s"),
       Object.create(null) as unknown,
-      { toString: () => { throw new Error("from toString"); } },
-      Object.defineProperty(new Error("x"), "stack", { get: () => { throw new Error("from stack"); } }),
+      {
+        toString: () => {
+          throw new Error("from toString");
+        },
+      },
+      Object.defineProperty(new Error("x"), "stack", {
+        get: () => {
+          throw new Error("from stack");
+        },
+      }),
       Object.defineProperty(new Error("x"), "stack", { value: 5 }),
     ];
     for (const error of hostile) logError(error, { stage: "handler" });

@@ -4,7 +4,17 @@
  * @module
  */
 import { expect } from "vitest";
-import type { Accepted, Capabilities, Connection, Handshake, Host, Payload, SendStatus, Transport, Vel } from "../src/index.ts";
+import type {
+  Accepted,
+  Capabilities,
+  Connection,
+  Handshake,
+  Host,
+  Payload,
+  SendStatus,
+  Transport,
+  Vel,
+} from "../src/index.ts";
 
 /** A socket of no network: it records what it is told and answers what the test wants. */
 export class ScriptedSocket {
@@ -99,7 +109,11 @@ export async function admit(host: Host<ScriptedSocket>, url: string, asked?: Ask
 export async function open(
   vel: Vel<never> | Vel,
   url: string,
-  { transport = scriptedTransport(), socket = new ScriptedSocket(), ...asked }: Asked & {
+  {
+    transport = scriptedTransport(),
+    socket = new ScriptedSocket(),
+    ...asked
+  }: Asked & {
     transport?: Transport<ScriptedSocket>;
     socket?: ScriptedSocket;
   } = {},

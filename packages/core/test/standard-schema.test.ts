@@ -27,7 +27,8 @@ describe("validate()", () => {
       "~standard": {
         version: 1,
         vendor: "test",
-        validate: (value) => Promise.resolve(value === "no" ? { issues: [{ message: "no" }] } : { value: `${String(value)}!` }),
+        validate: (value) =>
+          Promise.resolve(value === "no" ? { issues: [{ message: "no" }] } : { value: `${String(value)}!` }),
       },
     };
     expect(await validate(schema, "yes")).toBe("yes!");

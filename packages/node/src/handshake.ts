@@ -41,7 +41,9 @@ export function headersOf(request: IncomingMessage): Headers | undefined {
 }
 
 /** Reads where a socket comes from. An IPv4 address that the system reports as IPv6 (`::ffff:…`) reads as IPv4. */
-export function remoteOf(socket: Duplex & { remoteAddress?: string; remotePort?: number }): Remote | undefined {
+export function remoteOf(
+  socket: Duplex & { remoteAddress?: string | undefined; remotePort?: number | undefined },
+): Remote | undefined {
   const { remoteAddress, remotePort } = socket;
   if (remoteAddress === undefined) return undefined;
   const address = remoteAddress.replace(/^::ffff:(?=[\d.]+$)/i, "");

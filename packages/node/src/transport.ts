@@ -3,7 +3,10 @@
  *
  * @module
  */
-import type { Accepted, Connection, Host, Transport } from "@vel/core";
+import { readFileSync } from "node:fs";
+import type { Duplex } from "node:stream";
+import type { Connection, Host, Transport } from "@vel/core";
+import { buildFrames, type Deflate } from "./frame.ts";
 import type { WsSocket } from "./ws.ts";
 
 /** `ws`'s name for a socket that is open. */
@@ -23,10 +26,16 @@ interface LinkedSocket extends WsSocket {
  */
 class Link {
   readonly host: Host<WsSocket>;
+  /** The socket below `ws`: frames of our own are written to it. */
+  readonly net: Duplex;
+  /** How this socket compresses; the same object for all that do it in the same way. */
+  readonly deflate: Deflate | undefined;
   connection: Connection | undefined;
 
-  constructor(host: Host<WsSocket>) {
+  constructor(host: Host<WsSocket>, net: Duplex, deflate: Deflate | undefined) {
     this.host = host;
+    this.net = net;
+    this.deflate = deflate;
   }
 
   /**
@@ -38,17 +47,34 @@ class Link {
   };
 }
 
-/** Runs Vel's connections over the `ws` package. */
-export const transport: Transport<WsSocket> = {
+/**
+ * Runs Vel's connections over the `ws` package: `ws` reads, inflates, answers pings and closes; messages leave as frames
+ * of our own.
+ *
+ * Writing to the socket below `ws` is public API of both, and in order with what `ws` writes there itself (pongs, the
+ * close frame), as long as `ws` is never in the middle of a message: on these sockets nobody calls `ws.send`.
+ */
+export const transport: Transport<WsSocket, Buffer> = {
   name: "node",
   capabilities: Object.freeze({
     ping: true,
     terminate: true,
-    compression: false,
+    compression: true,
     pause: true,
     buffered: true,
     maxPayload: undefined,
   }),
+  maxConnections: maxConnections(),
+  size: (text) => Buffer.byteLength(text),
+  afterTurn(flush) {
+    setImmediate(flush);
+  },
+  frame: (outgoing, deflate) => buildFrames(outgoing, deflate as Deflate | undefined),
+  group: (ws) => (ws as LinkedSocket)[link].deflate,
+  sendFrame(ws, frame) {
+    const { net, flushed } = (ws as LinkedSocket)[link];
+    if (ws.readyState === OPEN && net.writable) net.write(frame, flushed);
+  },
   send(ws, payload, compress) {
     if (ws.readyState !== OPEN) return "closed";
     const binary = typeof payload !== "string";
@@ -72,18 +98,66 @@ export const transport: Transport<WsSocket> = {
   },
 };
 
+/** {@link transport} for sockets on which others send through `ws` too: each message goes through it, in order. */
+export const throughWs: Transport<WsSocket> = {
+  name: transport.name,
+  capabilities: transport.capabilities,
+  send: transport.send.bind(transport),
+  close: transport.close.bind(transport),
+  ...pick("terminate", "buffered", "ping", "pause", "size"),
+};
+
+function pick<Name extends keyof Transport<WsSocket>>(...names: Name[]): Pick<Transport<WsSocket>, Name> {
+  return Object.fromEntries(names.map((name) => [name, transport[name]])) as Pick<Transport<WsSocket>, Name>;
+}
+
+/** Ways to compress that are in use, so that sockets of the same way are of the same group. */
+const deflates = new Map<string, Deflate>();
+
+/** Reads off what `ws` negotiated how to compress; undefined for not at all. */
+export function deflateOf(ws: WsSocket, threshold: number, windowBits: number): Deflate | undefined {
+  if (!ws.extensions.startsWith("permessage-deflate")) return undefined;
+  // A client may ask for a smaller window than ours; 8 is one that zlib cannot make (RFC 7692, section 7.1.2.1).
+  const asked = Number(/server_max_window_bits=(\d+)/.exec(ws.extensions)?.[1] ?? 15);
+  if (asked < 9) return undefined;
+  const bits = Math.min(asked, windowBits);
+  const key = `${String(threshold)} ${String(bits)}`;
+  let deflate = deflates.get(key);
+  if (!deflate) deflates.set(key, (deflate = { threshold, windowBits: bits }));
+  return deflate;
+}
+
 /**
- * Starts a connection on a socket that `ws` has just made. Call it before anything else happens on the socket: the
- * listeners are on when it returns, so the first message is not missed.
+ * Starts a connection on a socket of `ws`. The listeners are on when it returns, so call it before anything else
+ * happens on the socket: the first message is not missed then.
+ *
+ * @param net The socket below.
+ * @param open Makes the connection.
  */
-export function openSocket(host: Host<WsSocket>, ws: WsSocket, accepted: Accepted): void {
-  const own = new Link(host);
+export function openSocket(
+  host: Host<WsSocket>,
+  ws: WsSocket,
+  net: Duplex,
+  deflate: Deflate | undefined,
+  open: () => Connection,
+): Connection {
+  const own = new Link(host, net, deflate);
   (ws as LinkedSocket)[link] = own;
   ws.on("message", onMessage);
   ws.on("pong", onPong);
   ws.on("error", onError);
   ws.on("close", onClose);
-  own.connection = host.open(ws, accepted);
+  return (own.connection = open());
+}
+
+/** How many sockets the process can hold: nine tenths of its descriptors, less a few for files. */
+function maxConnections(): number {
+  try {
+    const limit = /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+    return Math.max(1, Math.floor(Number(limit) * 0.9) - 32) || 10_000;
+  } catch {
+    return 10_000; // no Linux
+  }
 }
 
 function onMessage(this: LinkedSocket, data: Buffer, isBinary: boolean): void {

@@ -8,7 +8,7 @@ import type { Duplex } from "node:stream";
 import { reject, type Accepted, type Host, type Vel } from "@vel/core";
 import { ignore, writeAnswer } from "./answer.ts";
 import { findFault, headersOf, pathOf, remoteOf, targetOf } from "./handshake.ts";
-import { openSocket, transport } from "./transport.ts";
+import { deflateOf, openSocket, transport } from "./transport.ts";
 import { createWsServer, type WsServer, type WsSocket } from "./ws.ts";
 
 /** Settings of {@link upgradeHandler}. */
@@ -51,7 +51,10 @@ export function upgradeHandler(vel: Vel, { unmatched = "reject" }: UpgradeHandle
 /** Answers the upgrade requests of one host. */
 export class Upgrader {
   readonly host: Host<WsSocket>;
-  readonly #server: WsServer;
+  /** `ws` fixes these settings for all sockets of a server, so there is one for each setting in use. */
+  readonly #servers = new Map<string, WsServer>();
+  /** How many connections inflate. */
+  #inflating = 0;
   /** Ways to end the requests that are being decided on. */
   readonly #pending = new Set<() => void>();
   /** What the response that is being written says. Only set while {@link WsServer.handleUpgrade} runs. */
@@ -59,11 +62,6 @@ export class Upgrader {
 
   constructor(host: Host<WsSocket>) {
     this.host = host;
-    this.#server = createWsServer({
-      maxPayload: host.maxPayload,
-      chooseProtocol: () => this.#accepted?.protocol,
-      responseHeaders: () => this.#accepted?.headers ?? [],
-    });
   }
 
   /** Tells whether a route answers the request's path. */
@@ -123,10 +121,15 @@ export class Upgrader {
     let isOpen = false;
     this.#accepted = accepted;
     try {
-      this.#server.handleUpgrade(request, socket, head, (ws) => {
+      this.#serverFor(accepted).handleUpgrade(request, socket, head, (ws) => {
         isOpen = true;
         socket.off("error", ignore); // `ws` has its own by now
-        openSocket(this.host, ws, accepted);
+        const { threshold = 0, windowBits = 0 } = accepted.compression || {};
+        const deflate = deflateOf(ws, threshold, windowBits);
+        const connection = openSocket(this.host, ws, socket, deflate, () => this.host.open(ws, accepted));
+        if (ws.extensions === "") return;
+        this.#inflating++;
+        connection.onClose(() => this.#inflating--);
       });
     } catch (error) {
       // Somebody else has made a WebSocket of this socket meanwhile.
@@ -135,4 +138,23 @@ export class Upgrader {
     this.#accepted = undefined;
     return isOpen;
   }
+
+  #serverFor({ maxPayload, compression }: Accepted): WsServer {
+    const compress = compression !== false && (this.#inflating + 1) * inflateCost <= compression.memoryLimit;
+    const key = `${String(maxPayload)} ${String(compress)}`;
+    let server = this.#servers.get(key);
+    if (!server) {
+      server = createWsServer({
+        maxPayload,
+        compress,
+        chooseProtocol: () => this.#accepted?.protocol,
+        responseHeaders: () => this.#accepted?.headers ?? [],
+      });
+      this.#servers.set(key, server);
+    }
+    return server;
+  }
 }
+
+/** What inflating costs a connection in bytes: a window of 32 KiB and zlib's state (zlib.h, "inflateInit2"). */
+const inflateCost = 2 ** 15 + 11_000;

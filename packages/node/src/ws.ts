@@ -13,6 +13,8 @@ export interface WsSocket {
   readonly readyState: number;
   /** Bytes that wait to leave, framing included. */
   readonly bufferedAmount: number;
+  /** The extensions in use, as the response's header names them; empty when there are none. */
+  readonly extensions: string;
   send(
     data: string | Uint8Array,
     options: { readonly binary: boolean; readonly compress: boolean },
@@ -36,18 +38,21 @@ export interface WsServer {
 export interface WsServerOptions {
   /** The largest message to let in, in bytes. */
   readonly maxPayload: number;
+  /** Whether to accept offers of permessage-deflate. */
+  readonly compress: boolean;
   /** Chooses the subprotocol; asked only when the client offered some. */
   chooseProtocol(): string | undefined;
   /** Gives the further headers of the response. */
   responseHeaders(): readonly (readonly [name: string, value: string])[];
 }
 
-/** Makes a {@link WsServer}: no compression, no list of clients, pings answered by itself. */
-export function createWsServer({ maxPayload, chooseProtocol, responseHeaders }: WsServerOptions): WsServer {
+/** Makes a {@link WsServer}: no list of clients, pings answered by itself, `ws` inflates and never deflates. */
+export function createWsServer({ maxPayload, compress, chooseProtocol, responseHeaders }: WsServerOptions): WsServer {
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
-    perMessageDeflate: false,
+    // Without context takeover a frame can be shared, and inflating keeps no memory of what came before.
+    perMessageDeflate: compress && { serverNoContextTakeover: true, clientNoContextTakeover: true },
     autoPong: true,
     maxPayload,
     handleProtocols: () => chooseProtocol() ?? false,

@@ -62,12 +62,6 @@ test("serve() rejects when the port is taken, and leaves nothing", async () => {
   await first.close();
 });
 
-test("serve() rejects when a feature requires what Node lacks", async () => {
-  const vel = createVel();
-  vel.require("compression", "use another runtime");
-  await expect(serve(vel)).rejects.toThrow(VelError);
-});
-
 test("serve() wires signals only when asked, until it is closed", async () => {
   const quiet = await serve(createVel(), { hostname: "127.0.0.1" });
   expect(process.listenerCount("SIGUSR2")).toBe(0);

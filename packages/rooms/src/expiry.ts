@@ -33,6 +33,13 @@ export class Expiry<T> {
     this.#added.delete(item);
   }
 
+  /** Removes and returns the oldest, expired or not. */
+  shift(): T | undefined {
+    const [oldest] = this.#added.keys();
+    if (oldest !== undefined) this.#added.delete(oldest);
+    return oldest;
+  }
+
   /** Removes everything. */
   clear(): void {
     this.#added.clear();

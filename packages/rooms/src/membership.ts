@@ -105,6 +105,8 @@ export class Membership {
   #depart(seat: Seat, reason: LeaveReason): boolean {
     if (!this.#remove(seat)) return false;
     seat.left = reason;
+    // Of whom this side has closed nothing is wanted any more; what a peer sent before it left is.
+    if (seat.connection.closeInfo?.by === "remote") this.roster.part(seat);
     if (seat.joined) this.#tell(seat, reason);
     return true;
   }

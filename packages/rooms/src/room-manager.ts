@@ -45,7 +45,7 @@ export interface RoomManagerOptions<R> {
    * it at once, Infinity never. A room that nobody has entered yet is kept for a minute at least. Default: 300,000.
    */
   emptyTtl?: number;
-  /** How many rooms there may be, empty ones included. Default: 10,000. */
+  /** How many rooms there may be. At the limit, the room that has been empty longest gives way. Default: 10,000. */
   maxRooms?: number;
   /** Default: core's `systemClock`. */
   clock?: Clock;
@@ -258,6 +258,9 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
   }
 
   #create(name: string, room: RoomClass<R>): Entry<R> {
+    // An empty room gives way to one that somebody wants to enter.
+    const oldest = this.#rooms.size >= this.#maxRooms ? this.#empty.shift() : undefined;
+    if (oldest !== undefined) this.#rooms.delete(oldest);
     if (this.#rooms.size >= this.#maxRooms) {
       throw new VelError<RoomErrorCode>(
         "ERR_VEL_ROOM_LIMIT",

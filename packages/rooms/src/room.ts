@@ -129,13 +129,16 @@ export class Room<Data = unknown, Out extends Message = Message> implements Emit
   /**
    * Hands a message of a member to {@link Room.onMessage}, at once; what that returns is returned.
    *
+   * What somebody sent right before the connection ended is handed in too, although they have left by then: a message
+   * that came is not lost because its sender hung up.
+   *
    * @throws {VelError} `ERR_VEL_ROOM_NOT_MEMBER` when the connection is not in the room.
    * @throws {DisconnectError} When it is not because it is not open any more: a handler that lets this through has
    * simply ended.
    */
   receive(connection: Connection<Data>, message: unknown): MaybePromise<void> {
-    const seat = this.#membership.roster.get(connection);
-    if (seat) return this.onMessage(seat.user as RoomUser as RoomUser<Data>, message, connection);
+    const user = this.#membership.roster.speaker(connection);
+    if (user) return this.onMessage(user as RoomUser as RoomUser<Data>, message, connection);
     if (!connection.isOpen) throw new DisconnectError(closeInfoOf(connection));
     throw new VelError<RoomErrorCode>(
       "ERR_VEL_ROOM_NOT_MEMBER",

@@ -46,6 +46,8 @@ export class Roster {
   /** The users with at least one stay, by id. */
   readonly #staying = new Map<string, Member>();
   readonly #seats = new Map<Connection, Seat>();
+  /** The last seats of connections whose peer has gone: what they sent before may still be on its way. */
+  readonly #parted = new WeakMap<Connection, Seat>();
 
   /** How many connections have a seat. */
   get size(): number {
@@ -55,6 +57,16 @@ export class Roster {
   /** The seat of a connection. */
   get(connection: Connection): Seat | undefined {
     return this.#seats.get(connection);
+  }
+
+  /** Keeps the seat of a connection whose peer has gone for the messages that it sent before. */
+  part(seat: Seat): void {
+    this.#parted.set(seat.connection, seat);
+  }
+
+  /** Who a connection speaks for: its user, also when its peer has gone and this is what it said before. */
+  speaker(connection: Connection): Member | undefined {
+    return (this.#seats.get(connection) ?? this.#parted.get(connection))?.user;
   }
 
   /** All seats, as they are now. */

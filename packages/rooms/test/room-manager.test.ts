@@ -127,6 +127,18 @@ describe("RoomManager.getOrCreate()", () => {
     expect(rooms.getOrCreate("lobby")).toBeInstanceOf(Room);
   });
 
+  it("drops the room that has been empty longest when there are maxRooms", async () => {
+    const { peer } = peers();
+    const rooms = new RoomManager({ maxRooms: 2 });
+    const { connection } = await peer();
+    for (const name of ["a", "b"]) {
+      await rooms.join(name, connection);
+      rooms.leave(name, connection);
+    }
+    await rooms.join("c", connection);
+    expect(rooms.list().map(({ name }) => name)).toEqual(["b", "c"]);
+  });
+
   it("throws ERR_VEL_ROOM_LIMIT when there are maxRooms, and join() rejects with it", async () => {
     const { peer } = peers();
     const { connection } = await peer();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { DisconnectError, type VelError } from "@vel/core";
+import { createVel, DisconnectError, type Connection, type VelError } from "@vel/core";
 import { Room, RoomManager, type RoomUser } from "@vel/rooms";
-import { settle } from "@vel/testing";
+import { connect, settle } from "@vel/testing";
 import { LogRoom, peers, take } from "./kit.ts";
 
 async function setup() {
@@ -134,6 +134,47 @@ describe("Room.receive()", () => {
     for (const { connection } of [bob, outsider]) {
       const error = expect.objectContaining({ code: "ERR_VEL_ROOM_NOT_MEMBER" }) as VelError;
       expect(() => room.receive(connection, 1)).toThrow(error);
+    }
+  });
+
+  it("takes what somebody sent right before hanging up, in both handler forms", async () => {
+    for (const form of ["pull", "hooks"]) {
+      const rooms = new RoomManager();
+      const errors: unknown[] = [];
+      const vel = createVel({ onError: (error) => errors.push(error) });
+      class Echo extends Room {
+        override onMessage(user: RoomUser, message: unknown): void {
+          this.broadcast({ from: user.id, message });
+        }
+      }
+      const join = (connection: Connection): Promise<Echo> =>
+        rooms.getOrCreate("lobby", Echo) &&
+        (rooms.join("lobby", connection, { userId: connection.id }) as Promise<Echo>);
+      if (form === "pull") {
+        vel.websocket("/ws", async (request) => {
+          const connection = await request.accept();
+          const room = await join(connection);
+          for await (const message of connection.jsons()) await room.receive(connection, message);
+        });
+      } else {
+        vel.websocket("/ws", {
+          async open(connection) {
+            await join(connection);
+          },
+          async message(connection, message) {
+            await Promise.resolve();
+            await rooms.get("lobby")?.receive(connection, JSON.parse(String(message)));
+          },
+        });
+      }
+      const listener = await connect(vel, "/ws");
+      const speaker = await connect(vel, "/ws", { early: ["1", "2", "3"] });
+      speaker.close(1000);
+      await settle();
+      const heard = listener.received.map((text) => (JSON.parse(String(text)) as { message: number }).message);
+      expect(heard, form).toEqual([1, 2, 3]);
+      expect(errors).toEqual([]);
+      expect(rooms.get("lobby")?.userCount).toBe(1);
     }
   });
 

@@ -11,6 +11,7 @@ import {
   type HeadersLike,
   type Host,
   type Json,
+  type Outgoing,
   type Payload,
   type Received,
   type Remote,
@@ -33,7 +34,7 @@ export interface ConnectOptions {
   /** Messages that are on their way before the server has answered the handshake. Default: none. */
   early?: readonly Payload[];
   /** The transport to come through. Default: one in memory that can do everything but compress. */
-  transport?: Transport<MemorySocket>;
+  transport?: Transport<MemorySocket, readonly Outgoing[]>;
 }
 
 /**
@@ -63,7 +64,7 @@ const hosts = new WeakMap<object, WeakMap<Vel, Host<MemorySocket>>>();
 const defaultTransport = memoryTransport();
 
 /** Binds a transport to a server once, as an adapter does. */
-function hostOf(vel: Vel, transport: Transport<MemorySocket>): Host<MemorySocket> {
+function hostOf(vel: Vel, transport: Transport<MemorySocket, readonly Outgoing[]>): Host<MemorySocket> {
   let bound = hosts.get(transport);
   if (!bound) hosts.set(transport, (bound = new WeakMap()));
   let host = bound.get(vel);
@@ -83,7 +84,7 @@ function hostOf(vel: Vel, transport: Transport<MemorySocket>): Host<MemorySocket
  * client.send("hello");
  * expect(await client.receiveText()).toBe("Echo: hello");
  */
-export async function connect(vel: Vel<never>, path: string, options: ConnectOptions = {}): Promise<TestClient> {
+export async function connect(vel: Vel, path: string, options: ConnectOptions = {}): Promise<TestClient> {
   const { protocols = [], remote = { address: "127.0.0.1" }, transport = defaultTransport } = options;
   const signal = options.signal ?? new AbortController().signal;
   const headers = new Headers({ host: "localhost" });
@@ -92,12 +93,12 @@ export async function connect(vel: Vel<never>, path: string, options: ConnectOpt
   if (protocols.length > 0) headers.set("sec-websocket-protocol", protocols.join(", "));
 
   signal.throwIfAborted();
-  const host = hostOf(vel as Vel, transport);
+  const host = hostOf(vel, transport);
   const answer = await host.upgrade({ url: path, headers, remote, signal, raw: undefined });
   signal.throwIfAborted();
   if (!answer.accept) throw new HandshakeError(answer.status, answer.headers, answer.body);
 
-  const client = new TestClient(answer.protocol ?? "", answer.headers, host.maxPayload);
+  const client = new TestClient(answer.protocol ?? "", answer.headers, answer.maxPayload);
   for (const payload of options.early ?? []) client.send(payload);
   client.socket.open(host, host.open(client.socket, answer));
   return client;

@@ -3,13 +3,16 @@
  *
  * @module
  */
-import type { Capabilities, Transport } from "@vel/core";
+import type { Capabilities, Outgoing, Transport } from "@vel/core";
 import type { MemorySocket } from "./memory-socket.ts";
+import { afterTurn } from "./settle.ts";
 
 /** What a {@link memoryTransport} can do. */
 export interface MemoryTransportOptions {
   /** What to deny, to see how code behaves on a runtime that lacks it. Default: only compression is. */
   capabilities?: Partial<Capabilities>;
+  /** Whether what one turn of the event loop produced leaves together at its end. Default: false, each at once. */
+  batches?: boolean;
 }
 
 /**
@@ -19,7 +22,7 @@ export interface MemoryTransportOptions {
  * const transport = memoryTransport({ capabilities: { ping: false } });
  * const client = await connect(vel, "/ws", { transport });
  */
-export function memoryTransport(options: MemoryTransportOptions = {}): Transport<MemorySocket> {
+export function memoryTransport(options: MemoryTransportOptions = {}): Transport<MemorySocket, readonly Outgoing[]> {
   const capabilities: Capabilities = Object.freeze({
     ping: true,
     terminate: true,
@@ -53,6 +56,13 @@ export function memoryTransport(options: MemoryTransportOptions = {}): Transport
     ...(capabilities.pause && {
       pause(socket: MemorySocket, isPaused: boolean) {
         socket.pauseServer(isPaused);
+      },
+    }),
+    ...(options.batches && {
+      afterTurn,
+      frame: (outgoing: readonly Outgoing[]) => outgoing,
+      sendFrame(socket: MemorySocket, frame: readonly Outgoing[]) {
+        for (const { kind, payload } of frame) socket.sendFromServer(kind, payload);
       },
     }),
   };

@@ -20,3 +20,8 @@ export async function settle(): Promise<void> {
   // Two turns: what the first one flushed (frames that wait for a turn's end) is delivered in the second.
   for (let turn = 0; turn < 2; turn++) await new Promise<void>((resolve) => laterTurn(resolve, 0));
 }
+
+/** Calls back in a later turn of the event loop. */
+export function afterTurn(callback: () => void): void {
+  laterTurn(callback, 0);
+}

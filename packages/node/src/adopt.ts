@@ -1,0 +1,53 @@
+/**
+ * Sockets of somebody's existing `ws` server.
+ *
+ * @module
+ */
+import type { IncomingMessage } from "node:http";
+import type { AdoptOptions, Connection, Host, Received, Vel } from "@vel/core";
+import { remoteOf, targetOf } from "./handshake.ts";
+import { openSocket, throughWs, transport } from "./transport.ts";
+import type { WsSocket } from "./ws.ts";
+
+/** Each server is bound once, not once a socket. */
+const hosts = new WeakMap<Vel, { readonly plain: Host<WsSocket>; readonly deflating: Host<WsSocket> }>();
+
+/**
+ * Makes a {@link Connection} of a live socket of the `ws` package, version 8, so that rooms and all else work over a
+ * server that you have.
+ *
+ * Call it in the `connection` event, before anything is awaited. No route, guard or origin check is asked: whoever
+ * accepted the socket has done that. Without a `message` hook, messages are left to your own listeners. `ws.send` may
+ * go on being used beside it; only fragments (`fin: false`) must not be under way.
+ *
+ * @param request The request of the `connection` event.
+ * @throws {VelError} `ERR_VEL_UNSUPPORTED` when a feature requires what Node lacks.
+ * @example
+ * import { createVel } from "@vel/core";
+ * import { adopt } from "@vel/node";
+ * import { RoomManager } from "@vel/rooms";
+ * import { WebSocketServer } from "ws";
+ *
+ * const vel = createVel();
+ * const rooms = new RoomManager();
+ * new WebSocketServer({ port: 8080 }).on("connection", (ws, request) => {
+ *   const connection = adopt(vel, ws, request, {
+ *     message: (connection, message) => rooms.broadcast("lobby", message, { except: connection }),
+ *   });
+ *   rooms.join("lobby", connection).catch(() => connection.close(1011));
+ * });
+ */
+export function adopt<Data = unknown, In = Received>(
+  vel: Vel,
+  ws: WsSocket,
+  request: IncomingMessage,
+  options: AdoptOptions<Data, In> = {},
+): Connection<Data> {
+  let bound = hosts.get(vel);
+  if (!bound) hosts.set(vel, (bound = { plain: vel.bind(transport), deflating: vel.bind(throughWs) }));
+  // Where `ws` deflates it may be busy with an earlier message, which frames of our own would overtake.
+  const host = ws.extensions === "" ? bound.plain : bound.deflating;
+  const handshake = { url: targetOf(request), remote: remoteOf(request.socket) };
+  const open = (): Connection => host.adopt(ws, handshake, options) as Connection;
+  return openSocket(host, ws, request.socket, undefined, open) as Connection<Data>;
+}
