@@ -8,7 +8,7 @@ import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ChatRoom } from "./chat-room.ts";
 import { personName, roomName } from "./names.ts";
-import { mediaType, pageFiles, securityHeaders, type Page } from "./page.ts";
+import { mediaType, securityHeaders, type Page } from "./page.ts";
 import { limits } from "./settings.ts";
 import type { Grant, SignIn, SignIns } from "./sign-ins.ts";
 import { snakeCase } from "./wire.ts";
@@ -36,8 +36,9 @@ export function createHttp({ page, signIns, rooms, pingInterval, pongTimeout }: 
   app.notFound((c) => c.json({ error: "not_found" }, 404));
   app.use(bodyLimit({ maxSize: limits.body, onError: (c) => c.json({ error: "too_large" }, 413) }));
 
-  for (const [path, file] of Object.entries(pageFiles)) {
-    app.get(path, (c) => c.body(page[path] ?? "", 200, { "content-type": mediaType(file) }));
+  for (const [file, content] of Object.entries(page)) {
+    const path = file === "index.html" ? "/" : `/${file}`;
+    app.get(path, (c) => c.body(content, 200, { "content-type": mediaType(file) }));
   }
 
   app.get("/chat/config", (c) => answer(c, { pingInterval, pongTimeout, maxMessage: limits.message }));

@@ -4,16 +4,8 @@
  * @module
  */
 
-/** The files of the page, by the path that they are served at. */
+/** The files of the page's folder, by name: `index.html`, `chat.css`, and so on. */
 export type Page = Readonly<Record<string, string>>;
-
-/** Where each file of the page lies in this package's `page` folder, by the path that it is served at. */
-export const pageFiles: Readonly<Record<string, string>> = {
-  "/": "index.html",
-  "/chat.css": "chat.css",
-  "/chat.js": "chat.js",
-  "/icon.svg": "icon.svg",
-};
 
 /** The media type of a page's file. */
 export function mediaType(file: string): string {

@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { pageFiles, type Page } from "@vel/app-chat";
+import type { Page } from "@vel/app-chat";
 
 /** Reads the page's files. */
 export function readPage(): Page {
-  const read = (file: string): string =>
-    readFileSync(fileURLToPath(import.meta.resolve(`@vel/app-chat/page/${file}`)), "utf8");
-  return Object.fromEntries(Object.entries(pageFiles).map(([path, file]) => [path, read(file)]));
+  const folder = dirname(fileURLToPath(import.meta.resolve("@vel/app-chat/page/index.html")));
+  const files = readdirSync(folder).filter((file) => /\.(?:html|css|js|svg)$/.test(file));
+  return Object.fromEntries(files.map((file) => [file, readFileSync(join(folder, file), "utf8")]));
 }
