@@ -1,15 +1,35 @@
 import { defineConfig } from "vitest/config";
 
 /** Packages are tested from their sources: no build comes first. */
-const source = { resolve: { conditions: ["@vel/source"] }, ssr: { resolve: { conditions: ["@vel/source"] } } };
+const fromSource = { resolve: { conditions: ["@vel/source"] }, ssr: { resolve: { conditions: ["@vel/source"] } } };
 
 export default defineConfig({
   test: {
-    reporters: ["default"],
+    reporters: ["default", "./tools/count-reporter.ts"],
     projects: [
-      { ...source, test: { name: "unit", include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"], exclude: ["**/*.browser.test.ts"] } },
-      { ...source, test: { name: "repo", include: ["test/**/*.test.ts"] } },
-      { ...source, test: { name: "browser", include: ["apps/*/test/**/*.browser.test.ts"] } },
+      {
+        ...fromSource,
+        test: {
+          name: "unit",
+          include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"],
+          exclude: ["**/*.browser.test.ts"],
+          testTimeout: 20_000, // no test waits for time; a busy machine may make it wait for its turn
+        },
+      },
+      {
+        ...fromSource,
+        test: { name: "repo", include: ["test/**/*.test.ts"], testTimeout: 180_000, hookTimeout: 180_000 },
+      },
+      {
+        ...fromSource,
+        test: {
+          name: "browser",
+          include: ["apps/*/test/**/*.browser.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      { ...fromSource, test: { name: "soak", include: ["soak/**/*.soak.ts"], testTimeout: 300_000 } },
     ],
   },
 });

@@ -44,7 +44,11 @@ interface URL {
   readonly search: string;
   readonly searchParams: URLSearchParams;
 }
-declare var URL: { prototype: URL; new (url: string, base?: string): URL; canParse(url: string, base?: string): boolean };
+declare var URL: {
+  prototype: URL;
+  new (url: string, base?: string): URL;
+  canParse(url: string, base?: string): boolean;
+};
 
 interface Event {
   readonly type: string;

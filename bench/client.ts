@@ -10,7 +10,12 @@ import { createConnection, type Socket } from "node:net";
 export function clientFrame(text: string): Buffer {
   const payload = Buffer.from(text);
   const { length } = payload;
-  const header = length < 126 ? [length] : length < 2 ** 16 ? [126, length >> 8, length & 255] : [127, 0, 0, 0, 0, ...uint32(length)];
+  const header =
+    length < 126
+      ? [length]
+      : length < 2 ** 16
+        ? [126, length >> 8, length & 255]
+        : [127, 0, 0, 0, 0, ...uint32(length)];
   header[0] = (header[0] ?? 0) | 0x80;
   return Buffer.concat([Buffer.from([0x81, ...header, 0, 0, 0, 0]), payload]);
 }

@@ -96,7 +96,8 @@ async function room({ members, perTurn, size, messages }: Extract<Case, { kind: 
     let last = 0;
     const client = await openClient(port, paths.room, (chunk, start) => {
       const sequence = readSequence(chunk, start);
-      if (last !== 0 && sequence !== last + 1) throw new Error(`Message ${String(sequence)} came after ${String(last)}`);
+      if (last !== 0 && sequence !== last + 1)
+        throw new Error(`Message ${String(sequence)} came after ${String(last)}`);
       last = sequence;
       if (--missing === 0) done?.();
     });

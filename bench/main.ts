@@ -23,8 +23,20 @@ const contenders = [
 
 const cases: Readonly<Record<string, Case>> = {
   "echo 64 B, 100 connections, 1 in flight": { kind: "echo", connections: 100, depth: 1, size: 64, messages: 60_000 },
-  "echo 64 B, 100 connections, 16 in flight": { kind: "echo", connections: 100, depth: 16, size: 64, messages: 200_000 },
-  "echo 64 KiB, 100 connections, 1 in flight": { kind: "echo", connections: 100, depth: 1, size: 65_536, messages: 3_000 },
+  "echo 64 B, 100 connections, 16 in flight": {
+    kind: "echo",
+    connections: 100,
+    depth: 16,
+    size: 64,
+    messages: 200_000,
+  },
+  "echo 64 KiB, 100 connections, 1 in flight": {
+    kind: "echo",
+    connections: 100,
+    depth: 1,
+    size: 65_536,
+    messages: 3_000,
+  },
   "room of 100, 128 B, 1 a turn": { kind: "room", members: 100, perTurn: 1, size: 128, messages: 1_500 },
   "room of 100, 128 B, 20 a turn": { kind: "room", members: 100, perTurn: 20, size: 128, messages: 10_000 },
   "room of 1,000, 128 B, 1 a turn": { kind: "room", members: 1_000, perTurn: 1, size: 128, messages: 150 },
@@ -36,8 +48,12 @@ const only = process.argv[3];
 const canPin = cpus().length > 1 && spawnSync("taskset", ["-V"]).status === 0;
 const options = ["--conditions=@vel/source"];
 
-console.log(`${cpus()[0]?.model ?? "unknown CPU"}, ${String(cpus().length)} cores, Linux ${release()}, Node ${process.version}`);
-console.log(`Median of ${String(rounds)} interleaved rounds; server CPU in µs a message (ratio to ws; generator's load)\n`);
+console.log(
+  `${cpus()[0]?.model ?? "unknown CPU"}, ${String(cpus().length)} cores, Linux ${release()}, Node ${process.version}`,
+);
+console.log(
+  `Median of ${String(rounds)} interleaved rounds; server CPU in µs a message (ratio to ws; generator's load)\n`,
+);
 console.log(`| case | ${contenders.map(({ name }) => name).join(" | ")} |`);
 console.log(`| --- | ${contenders.map(() => "---").join(" | ")} |`);
 
@@ -92,5 +108,7 @@ function pinned(core: number, args: readonly string[]): { command: string; args:
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? NaN) : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2;
+  return sorted.length % 2 === 1
+    ? (sorted[middle] ?? NaN)
+    : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2;
 }

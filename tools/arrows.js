@@ -9,7 +9,8 @@
 /**
  * @typedef {object} Rule
  * @property {readonly string[]} vel What it may import of `@vel/*`.
- * @property {readonly (string | RegExp)[]} others What else it may import. `node:` stands for Node's own modules.
+ * @property {readonly string[]} others What else it may import. `node:` stands for Node's own modules.
+ * @property {readonly string[]} [peersOfOthers] What it depends on only because one of the others needs it beside itself.
  */
 
 /** Features know core, and neither each other nor any runtime. */
@@ -27,7 +28,7 @@ export const arrows = {
   metrics: { vel: ["core"], others: ["prom-client", "@opentelemetry/api"] },
   auth: { vel: ["core"], others: ["jose"] },
 
-  node: { vel: ["core"], others: ["node:", "ws", "@hono/node-server"] },
+  node: { vel: ["core"], others: ["node:", "ws", "@hono/node-server"], peersOfOthers: ["hono"] },
   bun: { vel: ["core"], others: ["node:", "bun"] },
   deno: { vel: ["core"], others: ["node:"] },
   crossws: { vel: ["core"], others: ["crossws"] },
@@ -50,18 +51,16 @@ const testTools = ["node:", "vitest", "fast-check", "zod", "ws", "hono"];
  * @returns {string | undefined}
  */
 export function forbidden(name, isTest, target) {
-  if (target.startsWith(".")) return undefined; // files of the package itself; leaving it is another rule's affair
   const rule = arrows[name];
-  if (!rule) return `package "${name}" is not in tools/arrows.js: say there what it may import`;
-  if (target.startsWith("@vel/")) {
-    const [, sibling = "", ...deep] = target.split("/");
-    if (deep.length > 0) return `@vel/${sibling} has one entry: import what you need from "@vel/${sibling}"`;
-    const allowed = isTest ? [...rule.vel, ...testing, name] : rule.vel;
-    return allowed.includes(sibling) ? undefined : `${name} -> ${sibling} is not a legal arrow`;
-  }
+  if (!rule) return `Package "${name}" is not in tools/arrows.js: say there what it may import`;
+  const isSibling = target.startsWith("@vel/");
+  const [, sibling = "", ...deep] = isSibling ? target.split("/") : [];
+  if (deep.length > 0) return `@vel/${sibling} has one entry: import what you need from "@vel/${sibling}"`;
+  const siblings = isTest ? [...rule.vel, ...testing, name] : rule.vel;
   const others = isTest ? [...rule.others, ...testTools] : rule.others;
-  const isAllowed = others.some((other) => (other === "node:" ? target.startsWith("node:") : matches(target, String(other))));
-  return isAllowed ? undefined : `${name} -> ${target} is not a legal arrow`;
+  if (isSibling ? siblings.includes(sibling) : others.some((other) => matches(target, other))) return undefined;
+  const may = [...new Set(siblings.map((each) => `@vel/${each}`)), ...others].join(", ") || "nothing";
+  return `${name} -> ${target} is not a legal arrow. It may import ${may}; see tools/arrows.js`;
 }
 
 /**
@@ -69,5 +68,5 @@ export function forbidden(name, isTest, target) {
  * @param {string} other
  */
 function matches(target, other) {
-  return target === other || target.startsWith(`${other}/`);
+  return other.endsWith(":") ? target.startsWith(other) : target === other || target.startsWith(`${other}/`);
 }

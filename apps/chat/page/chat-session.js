@@ -135,9 +135,11 @@ export class Session {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(
       async () => {
+        const identity = this.#identity;
         const renewal = await this.renew();
+        if (this.#identity !== identity) return; // renewed, or signed out meanwhile
         if (renewal === "unreachable") this.#renewIn(RENEW_RETRY);
-        if (renewal === "refused" && this.#identity) this.#onLost();
+        if (renewal === "refused") this.#onLost();
       },
       Math.min(Math.max(delay, 0), LONGEST_TIMER),
     );

@@ -169,8 +169,15 @@ export class Timeline {
     this.#list.insertBefore(item, waiting);
     this.#group(item);
     if (waiting) this.#group(waiting);
-    while (this.#list.childElementCount > LONGEST_LIST) this.#list.firstElementChild?.remove();
+    while (this.#list.childElementCount > LONGEST_LIST) this.#dropOldest();
     this.#follow();
+  }
+
+  /** Forgets the line that was there longest: a room can talk for days. */
+  #dropOldest() {
+    const oldest = this.#list.firstElementChild;
+    for (const [id, item] of this.#own) if (item === oldest) this.#own.delete(id);
+    oldest?.remove();
   }
 
   /** Stays at the end if the reader is there, and otherwise says that there is more. */

@@ -36,7 +36,7 @@ export class EventEmitter<E extends { [K in keyof E]: readonly unknown[] }> impl
     let listeners = this.#listeners.get(event);
     if (!listeners) this.#listeners.set(event, (listeners = new Set()));
     // The same function may be registered twice; each registration is its own.
-    const own = (args: readonly unknown[]): unknown => (listener as (...args: E[K]) => unknown)(...(args as E[K]));
+    const own = (args: readonly unknown[]): unknown => listener(...(args as E[K]));
     listeners.add(own);
     return () => {
       listeners.delete(own);

@@ -72,7 +72,7 @@ export function pullHandler(handle: PullHandler, report: (error: unknown, contex
           else reject(new VelError("ERR_VEL_STATE", `Handler of "${request.route}" returned without an answer`));
         },
         (error: unknown) => {
-          if (!accepted) reject(error as Error);
+          if (!accepted) reject(error);
         },
       );
     });

@@ -16,7 +16,7 @@ import type { Received } from "./payload.ts";
 import { Refusal, reject } from "./refusal.ts";
 import type { Route, VelServer } from "./server.ts";
 import { Turn } from "./turn.ts";
-import type { AdoptOptions, Hooks } from "./vel.ts";
+import type { AdoptOptions } from "./vel.ts";
 import type { Accepted, Handshake, Host, Refused, Transport } from "./transport.ts";
 
 /** How long a client should wait that came while the server was going down, in milliseconds. */
@@ -30,7 +30,7 @@ export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<
     upgrade: (handshake) => decide(server, transport, handshake),
     open(socket, accepted) {
       if (!(accepted instanceof Admitted)) throw new TypeError("Host.open() takes what Host.upgrade() gave");
-      return accepted.open(server, { transport: transport as Transport<unknown, unknown>, socket, turn });
+      return accepted.open(server, { transport: transport, socket, turn });
     },
     adopt<Data, In>(
       socket: Socket,
@@ -39,7 +39,7 @@ export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<
     ) {
       const connection = new LiveConnection({
         owner: server,
-        transport: transport as Transport<unknown, unknown>,
+        transport: transport,
         socket,
         turn,
         route: splitTarget(url).path,
@@ -50,10 +50,7 @@ export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<
         limits: server.limitsFor(options),
       });
       // What the hooks get is what the caller's types say; here they are only called.
-      server.opened(
-        connection,
-        hookRunner(options as AdoptOptions<unknown, never> as Hooks, options.serial ?? server.isSerial),
-      );
+      server.opened(connection, hookRunner(options as AdoptOptions<unknown, never>, options.serial ?? server.isSerial));
       return connection as Connection as Connection<Data>;
     },
     message(connection: Connection, payload: Received, size?: number) {
@@ -222,7 +219,7 @@ async function ask(server: VelServer, route: Route, request: LiveRequest): Promi
       const answer = await guard(request);
       const refusal = request.refusal ?? answer;
       if (refusal instanceof Refusal) return refusal;
-      if (answer) request.admit(answer as Exclude<typeof answer, Refusal>);
+      if (answer) request.admit(answer);
     }
     stage = "upgrade";
     const outcome = await route.handler(request);

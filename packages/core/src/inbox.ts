@@ -120,7 +120,7 @@ export class Inbox {
         },
         reject(error) {
           settle();
-          reject(error as Error);
+          reject(error);
         },
       };
       const giveUp = (error: unknown): void => {

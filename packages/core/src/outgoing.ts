@@ -80,8 +80,11 @@ export class Batch {
 
   #list(): readonly Outgoing[] {
     const list = new Array<Outgoing>(this.length);
-    for (let batch: Batch | undefined = this; batch; batch = batch.#before) {
+    if (this.#last) list[this.length - 1] = this.#last;
+    let batch = this.#before;
+    while (batch) {
       if (batch.#last) list[batch.length - 1] = batch.#last;
+      batch = batch.#before;
     }
     return list;
   }

@@ -146,7 +146,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     });
   }
 
-  override get server(): VelServer {
+  override get server(): this {
     return this;
   }
 
@@ -158,7 +158,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     return this.#events.on(event, listener);
   }
 
-  use(guard: Guard): Vel<never> {
+  use(guard: Guard): this & Vel<never> {
     if (this.routes.length > 0) {
       throw new VelError(
         "ERR_VEL_STATE",
@@ -166,7 +166,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
       );
     }
     this.#guards.push(guard);
-    return this as Vel as Vel<never>;
+    return this as this & Vel<never>;
   }
 
   require(capability: keyof Capabilities, hint: string): void {
@@ -228,7 +228,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
       path,
       pattern,
       guards,
-      handler: pull ? pullHandler(pull, report) : hookHandler(own as Hooks, own.serial ?? this.isSerial),
+      handler: pull ? pullHandler(pull, report) : hookHandler(own, own.serial ?? this.isSerial),
       protocols: own.protocols ?? [],
       limits: this.limitsFor(own),
       compression: compressionOf(wanted),

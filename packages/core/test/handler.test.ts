@@ -640,13 +640,14 @@ describe("Hooks.schema", () => {
 
   it("gives what does not fit to invalid instead, and the connection stays", async () => {
     const { vel, errors } = setup();
-    for (const [path, schema] of [
+    const schemas: [string, StandardSchemaV1][] = [
       ["/now", Say],
       ["/later", later],
-    ] as const) {
+    ];
+    for (const [path, schema] of schemas) {
       vel.websocket(path, {
-        schema: schema as StandardSchemaV1,
-        message: (connection, message) => connection.sendJson({ got: message } as never),
+        schema,
+        message: (connection, message) => connection.sendJson({ got: message as string }),
         async invalid(connection, error) {
           await Promise.resolve();
           connection.sendJson({ code: error.code, issues: error.issues.length });

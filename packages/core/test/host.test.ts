@@ -350,9 +350,15 @@ describe("Host.open()", () => {
     const connection = host.open(new ScriptedSocket(), accepted);
     expect(host.open(new ScriptedSocket(), accepted)).toBe(connection);
     expect(opens).toBe(1);
-    expect(() => host.open(new ScriptedSocket(), { accept: true, protocol: undefined, headers: [] })).toThrow(
-      TypeError,
-    );
+    expect(() =>
+      host.open(new ScriptedSocket(), {
+        accept: true,
+        protocol: undefined,
+        headers: [],
+        maxPayload: 1,
+        compression: false,
+      }),
+    ).toThrow(TypeError);
   });
 
   it("reports what a runtime says went wrong", async () => {
@@ -501,7 +507,7 @@ describe("UpgradeRequest.defer()", () => {
       request.defer(() => {
         throw new Error("sync");
       });
-      request.defer((() => Promise.reject(new Error("async"))) as () => void);
+      request.defer(() => Promise.reject(new Error("async")));
       deferAs(request, "other");
       return request.reject(401);
     });

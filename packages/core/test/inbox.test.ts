@@ -7,19 +7,26 @@ import { settled } from "./scripted-transport.ts";
 
 const gone = new DisconnectError({ code: 1006, reason: "", wasClean: false, by: "remote" });
 
+/** An inbox whose limit is no concern of the test. */
+function unbounded(): Inbox {
+  return new Inbox(Infinity, () => {
+    throw new Error("It cannot be full");
+  });
+}
+
 describe("Inbox.receive()", () => {
   it("hands out what waits first, then what comes, each receiver one message in order", async () => {
-    const inbox = new Inbox();
+    const inbox = unbounded();
     const clock = new ManualClock();
-    inbox.push("a");
+    inbox.push("a", 1);
     const received = [inbox.receive({}, clock), inbox.receive({}, clock), inbox.receive({}, clock)];
-    inbox.push("b");
-    inbox.push("c");
+    inbox.push("b", 1);
+    inbox.push("c", 1);
     expect(await Promise.all(received)).toEqual(["a", "b", "c"]);
   });
 
   it("gives up at its timeout or signal without taking a message, and leaves no timer and no listener", async () => {
-    const inbox = new Inbox();
+    const inbox = unbounded();
     const clock = new ManualClock();
     const abort = new AbortController();
     const timed = inbox.receive({ timeout: 1000, signal: abort.signal }, clock);
@@ -30,21 +37,21 @@ describe("Inbox.receive()", () => {
     await rejected;
     abort.abort(new Error("enough"));
     await expect(aborted).rejects.toThrow("enough");
-    inbox.push("a");
+    inbox.push("a", 1);
     expect(await patient).toBe("a");
     expect(clock.pending).toBe(0);
   });
 
   it("rejects at once with the reason of a signal that has aborted, and takes nothing", async () => {
-    const inbox = new Inbox();
+    const inbox = unbounded();
     const clock = new ManualClock();
-    inbox.push("a");
+    inbox.push("a", 1);
     await expect(inbox.receive({ signal: AbortSignal.abort(new Error("before")) }, clock)).rejects.toThrow("before");
     expect(await inbox.receive({}, clock)).toBe("a");
   });
 
   it("rejects with ERR_VEL_STATE from the moment that a consumer is there, its start included", async () => {
-    const inbox = new Inbox();
+    const inbox = unbounded();
     const clock = new ManualClock();
     let within: Promise<unknown> | undefined;
     inbox.consume(() => undefined, {
@@ -60,9 +67,9 @@ describe("Inbox.receive()", () => {
   });
 
   it("keeps handing out what came before the end, then rejects", async () => {
-    const inbox = new Inbox();
+    const inbox = unbounded();
     const clock = new ManualClock();
-    inbox.push("a");
+    inbox.push("a", 1);
     inbox.end(gone);
     expect(await inbox.receive({}, clock)).toBe("a");
     await expect(inbox.receive({}, clock)).rejects.toBe(gone);
@@ -78,7 +85,7 @@ describe("Inbox.receive()", () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-        const inbox = new Inbox();
+        const inbox = unbounded();
         const clock = new ManualClock();
         // The model: what waits, and what each receiver must come to.
         let queue: string[] = [];
@@ -102,7 +109,7 @@ describe("Inbox.receive()", () => {
               if (waiter) waiter.expected = message;
               else queue.push(message);
             }
-            inbox.push(message);
+            inbox.push(message, 1);
           } else if (step === "receive" || step === "timed" || step === "abortable") {
             const abort = step === "abortable" ? new AbortController() : undefined;
             const receiver = {
@@ -165,7 +172,7 @@ describe("Inbox.consume()", () => {
         fc.boolean(),
         fc.infiniteStream(fc.boolean()),
         async (early, steps, serial, slowStart, isAsync) => {
-          const inbox = new Inbox();
+          const inbox = unbounded();
           let next = 0;
           let isEnded = false;
           let ends = 0;
@@ -177,7 +184,7 @@ describe("Inbox.consume()", () => {
           let startUp: (() => void) | undefined;
           let pushWithin = 0;
           const push = (): void => {
-            if (!isEnded) inbox.push(`m${String(next++)}`);
+            if (!isEnded) inbox.push(`m${String(next++)}`, 1);
           };
           for (const _ of early) push();
           inbox.consume(
@@ -247,12 +254,12 @@ describe("Inbox.consume()", () => {
   });
 
   it("throws away what waits when told to discard, and still tells of the end", () => {
-    const inbox = new Inbox();
+    const inbox = unbounded();
     const seen: unknown[] = [];
     let ends = 0;
-    inbox.push("a");
+    inbox.push("a", 1);
     inbox.discard();
-    inbox.push("b");
+    inbox.push("b", 1);
     inbox.consume((payload) => seen.push(payload), { before: undefined, serial: true, onEnd: () => ends++ });
     inbox.end(gone);
     inbox.end(gone);
@@ -261,15 +268,43 @@ describe("Inbox.consume()", () => {
   });
 
   it("keeps the order of many thousand messages that never run out", async () => {
-    const inbox = new Inbox();
+    const inbox = unbounded();
     const clock = new ManualClock();
     let pushed = 0;
     let taken = 0;
     for (let round = 0; round < 5000; round++) {
-      inbox.push(String(pushed++));
-      if (round % 3 === 0) inbox.push(String(pushed++));
+      inbox.push(String(pushed++), 1);
+      if (round % 3 === 0) inbox.push(String(pushed++), 1);
       expect(await inbox.receive({}, clock)).toBe(String(taken++));
     }
     while (taken < pushed) expect(await inbox.receive({}, clock)).toBe(String(taken++));
+  });
+});
+
+describe("Inbox.push()", () => {
+  it("says when more waits than the limit, again when half of it is left, and keeps what comes all the same", async () => {
+    const clock = new ManualClock();
+    const said: boolean[] = [];
+    const inbox = new Inbox(1_000, (isFull) => said.push(isFull));
+    for (let i = 0; i < 10; i++) inbox.push(`m${String(i)}`, 100); // 164 each: full with the seventh
+    expect(said).toEqual([true]);
+    const taken: unknown[] = [];
+    for (let i = 0; i < 10; i++) {
+      taken.push(await inbox.receive({}, clock));
+      // Seven, six ... three are left: 492 is the first below half.
+      expect(said, String(i)).toEqual(i < 6 ? [true] : [true, false]);
+    }
+    expect(taken).toEqual(Array.from({ length: 10 }, (_, i) => `m${String(i)}`));
+  });
+
+  it("counts empty messages too", () => {
+    const said: boolean[] = [];
+    const inbox = new Inbox(1_000, (isFull) => said.push(isFull));
+    for (let i = 0; i < 15; i++) inbox.push("", 0);
+    expect(said).toEqual([]);
+    inbox.push("", 0);
+    expect(said).toEqual([true]);
+    inbox.discard();
+    expect(said).toEqual([true, false]);
   });
 });

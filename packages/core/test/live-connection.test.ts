@@ -317,10 +317,10 @@ describe("Connection.onClose(), onClosing(), onPong()", () => {
     connection.onClosing(() => {
       throw new Error("closing");
     });
-    connection.onClose((async () => {
+    connection.onClose(async () => {
       await Promise.resolve();
       throw new Error("close");
-    }) as () => void);
+    });
     connection.onPong(() => {
       throw new Error("pong");
     });

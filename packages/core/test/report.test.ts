@@ -17,7 +17,7 @@ describe("logError()", () => {
     logError(new Error("first\r\nvel: forged\u2028line\u0085next\u001b[2J\u009b1m"), { stage: "message" });
     expect(written()).toHaveLength(1);
     expect(written()[0]).toMatch(/^vel: message: Error: first\\r\\nvel: forged/);
-    // eslint-disable-next-line no-control-regex -- control characters are what it is about
+
     expect(written()[0]).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/);
   });
 

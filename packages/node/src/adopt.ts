@@ -48,6 +48,6 @@ export function adopt<Data = unknown, In = Received>(
   // Where `ws` deflates it may be busy with an earlier message, which frames of our own would overtake.
   const host = ws.extensions === "" ? bound.plain : bound.deflating;
   const handshake = { url: targetOf(request), remote: remoteOf(request.socket) };
-  const open = (): Connection => host.adopt(ws, handshake, options) as Connection;
+  const open = (): Connection => host.adopt(ws, handshake, options);
   return openSocket(host, ws, request.socket, undefined, open) as Connection<Data>;
 }

@@ -111,7 +111,7 @@ export function handshake(
     ...headers,
   };
   const lines = Object.entries(all).flatMap(([name, value]) =>
-    value === undefined ? [] : [value].flat().map((each) => `${name}: ${String(each)}`),
+    value === undefined ? [] : [value].flat().map((each) => `${name}: ${each}`),
   );
   return `${[start, ...lines].join("\r\n")}\r\n\r\n`;
 }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { Agent, get, type IncomingMessage } from "node:http";
 import { fileURLToPath } from "node:url";
 import { text } from "node:stream/consumers";
-import { createVel, VelError, type Connection } from "@vel/core";
+import { createVel, type Connection } from "@vel/core";
 import { serve } from "@vel/node";
 import { afterAll, expect, test } from "vitest";
 import { ask, Client, deferred, handshake, openHandles, Wire } from "./kit.ts";

@@ -199,7 +199,7 @@ export class TestClient {
   }
 
   /** Waits for the next message and parses it. `T` is what the test expects it to be; nothing is checked. */
-  // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- a test says what it expects
+
   async receiveJson<T = unknown>(): Promise<T> {
     return JSON.parse(await this.receiveText()) as T;
   }
