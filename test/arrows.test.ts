@@ -168,7 +168,7 @@ describe("A legal arrow", () => {
     ["packages/rooms/test/fixture.test.ts", "@vel/rooms"],
     ["packages/rooms/test/fixture.test.ts", "vitest"],
     ["packages/rooms/test/fixture.test.ts", "fast-check"],
-    ["packages/node/test/fixture.test.ts", "../../../tools/require-tool.ts"],
+    ["packages/node/test/fixture.test.ts", "../../../tools/find-tool.ts"],
     ["apps/chat/src/fixture.ts", "@vel/rooms"],
     ["apps/chat/src/fixture.ts", "hono"],
     ["apps/node/src/fixture.ts", "@vel/app-chat"],

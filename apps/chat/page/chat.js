@@ -232,8 +232,8 @@ function togglePeople(open) {
 
 /** Sends what is written, unless too much waits already. */
 function sendComposed() {
-  const text = page.composer.value;
-  if (text.trim() === "" || !send(text)) return;
+  const text = page.composer.value.trim(); // as the server does, so that the pending text is the delivered one
+  if (text === "" || !send(text)) return;
   page.composer.value = "";
   grow();
   hint("");

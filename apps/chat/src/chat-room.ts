@@ -70,6 +70,8 @@ export class ChatRoom extends Room<Visit, Json> {
       case "ping":
         connection.sendJson(toWire({ type: "pong" }));
         break;
+      case "pong":
+        break; // a sign of life, counted by the connection
       case "error":
         connection.sendJson(toWire(message));
         break;

@@ -15,7 +15,9 @@ export function personName(input: unknown): string | undefined {
 
 /** Tidies a room's name; undefined when it cannot be one. */
 export function roomName(input: unknown): string | undefined {
-  return tidy(input, limits.room);
+  const name = tidy(input, limits.room);
+  // These two a browser resolves away in a path, so nobody could ever enter.
+  return name === "." || name === ".." ? undefined : name;
 }
 
 /** What two names have in common that a reader would take for the same. */

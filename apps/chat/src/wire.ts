@@ -44,7 +44,7 @@ export type FromServer =
     }
   | (Person & { readonly type: "user_joined" | "user_left"; readonly userCount: number })
   | (Person & { readonly type: "user_typing"; readonly isTyping: boolean })
-  | { readonly type: "pong" }
+  | { readonly type: "ping" | "pong" }
   | { readonly type: "error"; readonly code: ErrorCode; readonly message: string; readonly id?: string | undefined };
 
 /** Why a client's message was not taken. */
@@ -54,7 +54,7 @@ export type ErrorCode = "invalid_json" | "invalid_message" | "unknown_type";
 export type FromClient =
   | { readonly type: "chat_message"; readonly message: string; readonly id: string | undefined }
   | { readonly type: "typing"; readonly isTyping: boolean }
-  | { readonly type: "ping" };
+  | { readonly type: "ping" | "pong" };
 
 /** Writes what the server says as it goes on the wire. */
 export function toWire(message: FromServer): Json {
@@ -90,7 +90,8 @@ export function fromWire(value: unknown): FromClient | Extract<FromServer, { typ
     case "typing":
       return { type: "typing", isTyping: frame["is_typing"] === true };
     case "ping":
-      return { type: "ping" };
+    case "pong":
+      return { type: frame["type"] };
     default:
       return { type: "error", code: "unknown_type", message: "The chat knows no such message", id };
   }

@@ -1,0 +1,308 @@
+/** The chat as people use it: two real browsers, a real server, and a network that breaks. */
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { createChat, type Chat } from "@vel/app-chat";
+import { serve, type NodeServer } from "@vel/node";
+import { chromium, type Browser, type BrowserContextOptions, type Locator, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { findTool } from "../../../tools/find-tool.ts";
+import { readPage } from "../src/page.ts";
+import { startProxy, type Proxy } from "./proxy.ts";
+
+const executablePath = findTool("chromium");
+const artifacts = join(import.meta.dirname, "../../../artifacts");
+const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const phone = { width: 390, height: 844 };
+const desktop = { width: 1280, height: 800 };
+
+describe.skipIf(executablePath === undefined)("The chat in a browser", () => {
+  let chat: Chat;
+  let server: NodeServer;
+  let browser: Browser;
+  const pages: Page[] = [];
+
+  beforeAll(async () => {
+    mkdirSync(artifacts, { recursive: true });
+    // A silent peer is noticed soon, so that the test need not wait for long; no test judges by these times.
+    chat = createChat({ page: readPage(), pingInterval: 500, pongTimeout: 1_000, closeTimeout: 1_000 });
+    server = await serve(chat.vel, { hostname: "127.0.0.1", fetch: chat.fetch });
+    browser = await chromium.launch({ executablePath: executablePath ?? "" });
+  });
+  afterAll(async () => {
+    await browser.close();
+    await server.close();
+    expect(chat.vel.connections.size).toBe(0);
+  });
+
+  /** Opens the page in a browser of its own; whatever its console complains of fails the test. */
+  async function open(port: number, options: BrowserContextOptions = {}, hash = ""): Promise<Page> {
+    const context = await browser.newContext({ viewport: desktop, ...options });
+    const page = await context.newPage();
+    pages.push(page);
+    page.on("pageerror", (error) => complaints.push(error.message));
+    page.on("console", (message) => {
+      // A broken connection and a refused request are told by the browser itself; both are what is tested.
+      if (message.type() === "error" && !/WebSocket connection|ERR_|status of 40[19]/.test(message.text()))
+        complaints.push(message.text());
+    });
+    await page.goto(`http://127.0.0.1:${String(port)}/${hash}`);
+    return page;
+  }
+  const complaints: string[] = [];
+  afterAll(() => {
+    expect(complaints).toEqual([]);
+  });
+
+  async function signIn(page: Page, name: string): Promise<void> {
+    await page.getByTestId("sign-in-name").fill(name);
+    await page.getByTestId("sign-in-submit").click();
+    await page.locator('body[data-view="rooms"], body[data-view="room"]').waitFor();
+  }
+
+  async function enter(page: Page, room: string): Promise<void> {
+    await page.getByTestId("room-name-input").fill(room);
+    await page.getByTestId("room-create").click();
+    await page.locator('body[data-view="room"][data-connection-id]').waitFor();
+  }
+
+  async function visit(port: number, name: string, room: string, options?: BrowserContextOptions): Promise<Page> {
+    const page = await open(port, options);
+    await signIn(page, name);
+    await enter(page, room);
+    return page;
+  }
+
+  async function say(page: Page, text: string): Promise<void> {
+    await page.getByTestId("composer").fill(text);
+    await page.getByTestId("composer").press("Enter");
+  }
+
+  const said = (page: Page): Locator => page.getByTestId("message").getByTestId("message-text");
+  const people = (page: Page): Promise<string[]> =>
+    page
+      .getByTestId("person")
+      .evaluateAll((items) => items.map((item) => (item as HTMLElement).dataset["userId"] ?? ""));
+  const connectionId = (page: Page): Promise<string | null> => page.locator("body").getAttribute("data-connection-id");
+
+  it("lets two people talk, and shows who is here, who types, who came and went", async () => {
+    const ada = await visit(server.port, "Ada", "lobby");
+    const bob = await visit(server.port, "Bob", "lobby", { viewport: phone });
+    await expectTexts(ada.getByTestId("notice"), [/Bob/]);
+    expect(await people(ada)).toHaveLength(2);
+    await ada.getByTestId("composer").pressSequentially("Hello");
+    await bob.getByTestId("typing").getByText("Ada").waitFor();
+    await ada.getByTestId("composer").press("Enter");
+    await said(bob).getByText("Hello", { exact: true }).waitFor();
+    await ada.locator('[data-testid="message"][data-own="true"][data-state="sent"]').waitFor();
+    await say(bob, "Hi, Ada");
+    await said(ada).getByText("Hi, Ada").waitFor();
+
+    await bob.getByTestId("leave-room").click();
+    await bob.locator('body[data-view="rooms"]').waitFor();
+    await expectTexts(ada.getByTestId("notice"), [/Bob/, /Bob/]);
+    await expect.poll(() => people(ada)).toHaveLength(1);
+
+    // The last messages meet whoever enters.
+    await bob.locator('[data-testid="room-item"][data-room="lobby"]').click();
+    await said(bob).getByText("Hello", { exact: true }).waitFor();
+    await expect.poll(() => said(bob).allInnerTexts()).toEqual(["Hello", "Hi, Ada"]);
+    await closeAll();
+  });
+
+  it("refuses a name that somebody holds, and frees it at sign-out", async () => {
+    const cleo = await open(server.port);
+    await signIn(cleo, "Cleo");
+    const other = await open(server.port);
+    await other.getByTestId("sign-in-name").fill("CLEO");
+    await other.getByTestId("sign-in-submit").click();
+    await expect.poll(() => other.getByTestId("sign-in-error").innerText()).toMatch(/Somebody is here/);
+    await cleo.getByTestId("sign-out").click();
+    await cleo.locator('body[data-view="sign-in"]').waitFor();
+    await signIn(other, "CLEO");
+    await closeAll();
+  });
+
+  it.each([
+    ["reset", 1],
+    ["silence", 0],
+  ] as const)("shows a %s, comes back on a new connection, and shows what was missed", async (how, fewest) => {
+    const proxy: Proxy = await startProxy(server.port);
+    const room = `broken by ${how}`;
+    const dora = await visit(proxy.port, `Dora ${how}`, room);
+    const emil = await visit(server.port, `Emil ${how}`, room);
+    await say(dora, "before");
+    await said(emil).getByText("before").waitFor();
+    const before = await connectionId(dora);
+    const everListed: string[][] = [];
+    const listed = async (): Promise<void> => {
+      for (const page of [dora, emil]) everListed.push(await people(page));
+    };
+
+    // The page is held offline by its own back-off only; so that nothing comes before all is said, new connections wait.
+    proxy[how]();
+    const missed = Array.from({ length: 15 }, (_, i) => `meanwhile ${String(i + 1)}`);
+    if (how === "silence") {
+      // Nothing tells the page yet; what is said now is on its way into nowhere.
+      for (const text of missed) await say(emil, text);
+    }
+    await dora
+      .locator('[data-testid="status"][data-state="offline"], [data-testid="status"][data-state="connecting"]')
+      .waitFor();
+    await dora.screenshot({ path: join(artifacts, `offline-${how}.png`) });
+    await listed();
+    if (how === "reset") for (const text of missed) await say(emil, text);
+    await dora.locator('[data-testid="status"][data-state="online"]').waitFor({ state: "attached" });
+    await said(dora).getByText("meanwhile 15", { exact: true }).waitFor();
+    await listed();
+
+    const after = await connectionId(dora);
+    expect(after).not.toBeNull();
+    expect(after).not.toBe(before);
+    expect(await said(dora).allInnerTexts()).toEqual(["before", ...missed]);
+    const numbers = await dora
+      .getByTestId("message")
+      .evaluateAll((items) => items.map((item) => Number((item as HTMLElement).dataset["seq"])));
+    expect(numbers).toEqual(Array.from({ length: 16 }, (_, i) => i + 1));
+    await say(dora, "back");
+    await said(emil).getByText("back", { exact: true }).waitFor();
+
+    // Seen from the other page: once gone and once back after a reset; after silence at most that.
+    const notices = (await emil.getByTestId("notice").allInnerTexts()).filter((text) => text.includes(`Dora ${how}`));
+    const left = notices.filter((text) => /left/.test(text));
+    const came = notices.filter((text) => /came/.test(text));
+    expect(left.length, notices.join()).toBeGreaterThanOrEqual(fewest);
+    expect(left.length, notices.join()).toBeLessThanOrEqual(1);
+    expect(came.length, notices.join()).toBe(left.length);
+    await listed();
+    for (const list of everListed) expect(new Set(list).size).toBe(list.length);
+    expect(await people(emil)).toHaveLength(2);
+    await closeAll();
+    await proxy.close();
+  });
+
+  it("keeps what is written while it is offline, and sends it once", async () => {
+    const proxy = await startProxy(server.port);
+    const fay = await visit(proxy.port, "Fay", "offline");
+    const gus = await visit(server.port, "Gus", "offline");
+    await say(fay, "one");
+    await said(gus).getByText("one", { exact: true }).waitFor();
+    proxy.reset();
+    await say(fay, "two");
+    await say(fay, "three");
+    await said(gus).getByText("three", { exact: true }).waitFor();
+    await expect.poll(() => said(gus).allInnerTexts()).toEqual(["one", "two", "three"]);
+    await expect.poll(() => fay.locator('[data-testid="message"][data-state="sent"]').count()).toBe(3);
+    await closeAll();
+    await proxy.close();
+  });
+
+  it("shows names and messages as text, whatever they contain", async () => {
+    const hostile = "<img src=x onerror=alert(1)>";
+    const hal = await visit(server.port, hostile, "hostile");
+    const ivy = await visit(server.port, "Ivy", "hostile", { viewport: phone });
+    for (const text of [
+      hostile,
+      "<script>document.title='taken'</script>",
+      "‮reversed",
+      "a".repeat(400),
+      "👩‍👩‍👧‍👦".repeat(30),
+    ]) {
+      await say(hal, text);
+      await said(ivy).getByText(text, { exact: true }).waitFor();
+    }
+    expect(await ivy.locator('[data-testid="messages"] :is(img, script)').count()).toBe(0);
+    expect(await ivy.title()).not.toBe("taken");
+    // Nothing is wider than the screen.
+    expect(await ivy.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+    await closeAll();
+  });
+
+  it("is used by keyboard alone", async () => {
+    const page = await open(server.port);
+    await page.locator('body[data-view="sign-in"]').waitFor();
+    await focus(page, "sign-in-name");
+    await page.keyboard.type("Jo");
+    await page.keyboard.press("Enter");
+    await page.locator('body[data-view="rooms"]').waitFor();
+    await focus(page, "room-name-input");
+    await page.keyboard.type("keys");
+    await page.keyboard.press("Enter");
+    await page.locator('body[data-view="room"][data-connection-id]').waitFor();
+    await focus(page, "composer");
+    await page.keyboard.type("no mouse");
+    await page.keyboard.press("Enter");
+    await said(page).getByText("no mouse").waitFor();
+    await focus(page, "leave-room");
+    await page.keyboard.press("Enter");
+    await page.locator('body[data-view="rooms"]').waitFor();
+    await closeAll();
+  });
+
+  describe.each(["light", "dark"] as const)("in %s", (colorScheme) => {
+    it.each([
+      ["phone", phone],
+      ["desktop", desktop],
+    ] as const)("has no violations that axe finds on a %s", async (device, viewport) => {
+      const options = { viewport, colorScheme };
+      const shot = (page: Page, view: string): Promise<unknown> =>
+        page.screenshot({ path: join(artifacts, `${view}-${device}-${colorScheme}.png`) });
+      const room = `looks ${device} ${colorScheme}`;
+      const page = await open(server.port, options);
+      await page.locator('body[data-view="sign-in"]').waitFor();
+      expect(await violations(page)).toEqual([]);
+      await shot(page, "sign-in");
+      await signIn(page, `Kim ${device} ${colorScheme}`);
+      const other = await visit(server.port, `Lea ${device} ${colorScheme}`, room);
+      await say(other, "Good morning! Did the new build go out?");
+      await page.locator(`[data-testid="room-item"][data-room="${room}"]`).waitFor();
+      expect(await violations(page)).toEqual([]);
+      await shot(page, "rooms");
+      await page.locator(`[data-testid="room-item"][data-room="${room}"]`).click();
+      await page.locator('body[data-view="room"][data-connection-id]').waitFor();
+      await say(page, "It did, ten minutes ago. All green.");
+      await said(other).getByText("All green").waitFor();
+      await say(other, "Lovely 🎉");
+      await other.getByTestId("composer").pressSequentially("One more");
+      await page.getByTestId("typing").getByText("Lea").waitFor();
+      expect(await violations(page)).toEqual([]);
+      await shot(page, "room");
+      await closeAll();
+    });
+  });
+
+  async function closeAll(): Promise<void> {
+    for (const page of pages.splice(0)) await page.context().close();
+  }
+
+  /** Moves the focus with the Tab key until it is where it is wanted. */
+  async function focus(page: Page, testId: string): Promise<void> {
+    for (let i = 0; i < 30; i++) {
+      if (await page.evaluate((id) => (document.activeElement as HTMLElement | null)?.dataset["testid"] === id, testId))
+        return;
+      await page.keyboard.press("Tab");
+    }
+    throw new Error(`Tab does not reach ${testId}`);
+  }
+
+  async function violations(page: Page): Promise<string[]> {
+    await page.evaluate(axeSource); // by the debugger, which no Content-Security-Policy binds
+    return page.evaluate(async () => {
+      const { axe } = globalThis as unknown as {
+        axe: { run(options: object): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
+      };
+      const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+      const { violations } = await axe.run({ runOnly: { type: "tag", values: tags } });
+      return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join()}`);
+    });
+  }
+
+  async function expectTexts(items: Locator, patterns: RegExp[]): Promise<void> {
+    await expect.poll(async () => (await items.allInnerTexts()).length).toBeGreaterThanOrEqual(patterns.length);
+    const texts = await items.allInnerTexts();
+    patterns.forEach((pattern, i) => {
+      expect(texts.at(i - patterns.length)).toMatch(pattern);
+    });
+  }
+});

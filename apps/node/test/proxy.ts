@@ -1,0 +1,60 @@
+/**
+ * A TCP proxy between a browser and the server, to break connections in the two ways in which they break.
+ *
+ * @module
+ */
+import { createConnection, createServer, type AddressInfo, type Socket } from "node:net";
+
+/** A running proxy. */
+export interface Proxy {
+  readonly port: number;
+  /** Resets every connection there is. */
+  reset(): void;
+  /** Forwards nothing more on the connections there are, and keeps them open; new ones work. */
+  silence(): void;
+  close(): Promise<void>;
+}
+
+/** Starts a proxy to a port of this machine. */
+export async function startProxy(target: number): Promise<Proxy> {
+  const pairs = new Set<readonly [client: Socket, server: Socket]>();
+  const proxy = createServer((client) => {
+    const server = createConnection({ port: target, host: "127.0.0.1" });
+    const pair = [client, server] as const;
+    pairs.add(pair);
+    for (const [from, to] of [pair, [server, client]] as const) {
+      from.on("error", () => undefined);
+      from.on("close", () => {
+        pairs.delete(pair);
+        to.destroy();
+      });
+      from.pipe(to);
+    }
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (proxy.address() as AddressInfo).port,
+    reset() {
+      for (const [client, server] of pairs) {
+        client.resetAndDestroy();
+        server.resetAndDestroy();
+      }
+    },
+    silence() {
+      for (const [client, server] of pairs) {
+        for (const [from, to] of [
+          [client, server],
+          [server, client],
+        ] as const) {
+          from.unpipe(to);
+          from.resume(); // what comes is swallowed, so that neither side notices by a full buffer
+        }
+      }
+      pairs.clear();
+    },
+    async close() {
+      for (const pair of pairs) for (const socket of pair) socket.destroy();
+      await new Promise((resolve) => proxy.close(resolve));
+    },
+  };
+}
