@@ -1,14 +1,22 @@
 // @ts-check
+import { defineConfig } from "eslint/config";
 import { createTypeScriptImportResolver } from "eslint-import-resolver-typescript";
 import { importX } from "eslint-plugin-import-x";
 import jsdoc from "eslint-plugin-jsdoc";
 import node from "eslint-plugin-n";
 import tseslint from "typescript-eslint";
 import { arrowsRule } from "./tools/arrows-rule.js";
+import { arrows } from "./tools/arrows.js";
+
+/** The sources that know no runtime: of the packages that may not import `node:*`. */
+const runtimeFree = Object.entries(arrows)
+  .filter(([, { others }]) => !others.includes("node:"))
+  .map(([name]) => `packages/${name}/src/**/*.ts`);
 
 // Errors only: what is worth saying is worth mending. Formatting is prettier's alone.
-export default tseslint.config(
-  { ignores: ["**/dist", "**/.turbo", "**/node_modules", "artifacts", "apps/chat/page", "web-globals.d.ts"] },
+export default defineConfig(
+  // The page is checked by the compiler, with settings of its own: see apps/chat/page/tsconfig.json.
+  { ignores: ["**/dist", "**/.turbo", ".snippets-*", "artifacts", "apps/chat/page", "web-globals.d.ts"] },
 
   {
     files: ["**/*.ts"],
@@ -26,6 +34,8 @@ export default tseslint.config(
       "import-x/no-cycle": "error",
       "import-x/no-duplicates": "error",
       "n/prefer-node-protocol": "error",
+      // A reference would let the globals of a library in, past the compiler's settings.
+      "@typescript-eslint/triple-slash-reference": ["error", { lib: "never", path: "never", types: "never" }],
       "@typescript-eslint/consistent-type-imports": ["error", { fixStyle: "inline-type-imports" }],
       "@typescript-eslint/explicit-module-boundary-types": "error",
       // Handlers that do nothing yet, overridable hooks.
@@ -58,6 +68,23 @@ export default tseslint.config(
     rules: { "vel/arrows": "error" },
   },
 
+  // What is used is declared, so that a package works installed alone.
+  {
+    files: ["{packages,apps}/*/src/**/*.ts"],
+    rules: { "import-x/no-extraneous-dependencies": ["error", { devDependencies: false, includeTypes: true }] },
+  },
+
+  // No sniffing around for a runtime. Its globals by name do not compile there, see web-globals.d.ts.
+  {
+    files: runtimeFree,
+    rules: {
+      "no-restricted-globals": [
+        "error",
+        { name: "globalThis", message: "Name the global; web-globals.d.ts lists all" },
+      ],
+    },
+  },
+
   // What users see is documented.
   {
     files: ["packages/*/src/**/*.ts"],
@@ -85,6 +112,7 @@ export default tseslint.config(
       "no-restricted-syntax": [
         "error",
         { selector: "TSEnumDeclaration", message: "Use an `as const` object and a union of strings" },
+        { selector: "TSParameterProperty", message: "Declare the field and assign it in the constructor" },
         { selector: "ExportDefaultDeclaration", message: "Use named exports" },
       ],
     },

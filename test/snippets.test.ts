@@ -4,7 +4,7 @@
  * is run as it stands.
  */
 import { execFile } from "node:child_process";
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
@@ -18,8 +18,12 @@ interface Snippet {
   readonly isWhole: boolean;
 }
 
-const guides = globSync(["README.md", "CONTRIBUTING.md", "packages/*/README.md", "docs/**/*.md"], { cwd: root }).sort();
-const sources = globSync("packages/*/src/**/*.ts", { cwd: root }).sort();
+const packages = readdirSync(resolve(root, "packages"));
+const guides = [
+  ...["README.md", "CONTRIBUTING.md", ...packages.map((name) => `packages/${name}/README.md`)],
+  ...filesIn("docs", ".md"),
+].filter((file) => existsSync(resolve(root, file)));
+const sources = packages.flatMap((name) => filesIn(`packages/${name}/src`, ".ts"));
 const snippets: readonly Snippet[] = [...guides.flatMap(blocksOf), ...sources.flatMap(examplesOf)];
 const fileOf = ({ where }: Snippet): string => `${where.replaceAll(/[^\w]+/g, "-")}.ts`;
 
@@ -75,6 +79,12 @@ test("README.md has the two commands for a fresh machine", () => {
   expect(readme).toContain(`npx -y ${packageManager} test`);
   expect(readme.match(/pnpm@[\d.]+/g)?.filter((each) => each !== packageManager)).toEqual([]);
 });
+
+/** The files of a folder and those below it, as paths from the root. */
+function filesIn(path: string, ending: string): string[] {
+  const names = readdirSync(resolve(root, path), { recursive: true, encoding: "utf8" }).sort();
+  return names.filter((name) => name.endsWith(ending)).map((name) => `${path}/${name}`);
+}
 
 /** The blocks of a Markdown file that are TypeScript. */
 function blocksOf(file: string): Snippet[] {

@@ -10,6 +10,11 @@ import { findTool } from "../../../tools/find-tool.ts";
 import { readPage } from "../src/page.ts";
 import { startProxy, type Proxy } from "./proxy.ts";
 
+/** What this file reads of an element; the compiler knows no DOM here. */
+interface Attributes {
+  getAttribute(name: string): string | null;
+}
+
 const executablePath = findTool("chromium");
 const artifacts = join(import.meta.dirname, "../../../artifacts");
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -83,7 +88,7 @@ describe.skipIf(executablePath === undefined)("The chat in a browser", () => {
   const people = (page: Page): Promise<string[]> =>
     page
       .getByTestId("person")
-      .evaluateAll((items) => items.map((item) => (item as HTMLElement).dataset["userId"] ?? ""));
+      .evaluateAll((items) => items.map((item: Attributes) => item.getAttribute("data-user-id") ?? ""));
   const connectionId = (page: Page): Promise<string | null> => page.locator("body").getAttribute("data-connection-id");
 
   it("lets two people talk, and shows who is here, who types, who came and went", async () => {
@@ -163,7 +168,7 @@ describe.skipIf(executablePath === undefined)("The chat in a browser", () => {
     expect(await said(dora).allInnerTexts()).toEqual(["before", ...missed]);
     const numbers = await dora
       .getByTestId("message")
-      .evaluateAll((items) => items.map((item) => Number((item as HTMLElement).dataset["seq"])));
+      .evaluateAll((items) => items.map((item: Attributes) => Number(item.getAttribute("data-seq"))));
     expect(numbers).toEqual(Array.from({ length: 16 }, (_, i) => i + 1));
     await say(dora, "back");
     await said(emil).getByText("back", { exact: true }).waitFor();
@@ -215,7 +220,7 @@ describe.skipIf(executablePath === undefined)("The chat in a browser", () => {
     expect(await ivy.locator('[data-testid="messages"] :is(img, script)').count()).toBe(0);
     expect(await ivy.title()).not.toBe("taken");
     // Nothing is wider than the screen.
-    expect(await ivy.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+    expect(await ivy.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
     await closeAll();
   });
 
@@ -279,8 +284,7 @@ describe.skipIf(executablePath === undefined)("The chat in a browser", () => {
   /** Moves the focus with the Tab key until it is where it is wanted. */
   async function focus(page: Page, testId: string): Promise<void> {
     for (let i = 0; i < 30; i++) {
-      if (await page.evaluate((id) => (document.activeElement as HTMLElement | null)?.dataset["testid"] === id, testId))
-        return;
+      if ((await page.evaluate("document.activeElement?.dataset.testid")) === testId) return;
       await page.keyboard.press("Tab");
     }
     throw new Error(`Tab does not reach ${testId}`);
