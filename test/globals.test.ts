@@ -34,7 +34,7 @@ async function complaints(name: string, code: string): Promise<string> {
   );
   return run(tsc, ["-p", project]).then(
     () => "",
-    ({ stdout }: { stdout: string }) => stdout,
+    (error: unknown) => (error as { stdout: string }).stdout,
   );
 }
 

@@ -88,7 +88,9 @@ describe("the tarballs", () => {
     ];
     const lib = ["--target", "es2023", "--lib", "es2023,esnext.disposable", "--types", "node"];
     const args = [join(folder, "node_modules/.bin", tsc), ...options, ...lib, "consumer.ts"];
-    const { stdout } = await run(process.execPath, args, { cwd: folder }).catch((error: { stdout: string }) => error);
+    const { stdout } = await run(process.execPath, args, { cwd: folder }).catch(
+      (error: unknown) => error as { stdout: string },
+    );
     expect(stdout).toBe("");
   });
 });

@@ -12,8 +12,8 @@ export default class CountReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
     const counts = { passed: 0, failed: errors.length, skipped: 0 };
     for (const module of modules) {
-      // A file that could not even be loaded has no tests to count.
-      if (module.errors().length > 0) counts.failed++;
+      // A file that could not even be loaded has no tests to count; those of a suite whose hook failed count as skipped.
+      for (const each of [module, ...module.children.allSuites()]) if (each.errors().length > 0) counts.failed++;
       for (const test of module.children.allTests()) {
         const { state } = test.result();
         if (state === "pending") counts.failed++;

@@ -116,7 +116,7 @@ describe.each(forms)("A handler in the %s", (_name, register) => {
     expect(bad.closeInfo?.reason).not.toContain("secret");
     good.send("still here");
     expect(await good.receiveText()).toBe("still here");
-    expect(errors).toMatchObject([/^(handler|message): Error: secret$/]);
+    expect(errors).toEqual([expect.stringMatching(/^(handler|message): Error: secret$/)]);
   });
 
   it("ends its connection with 1007 at an InvalidMessageError that nobody caught, and tells nobody", async () => {
@@ -147,7 +147,7 @@ describe.each(forms)("A handler in the %s", (_name, register) => {
     expect(await (await connect(vel, "/ws", { early: ["foreign"] })).closed).toMatchObject({ code: 1011 });
     expect(await (await connect(vel, "/ws", { early: ["own"] })).closed).toMatchObject({ code: 4000 });
     await settle();
-    expect(errors).toMatchObject([/Disconnected with code 1006/]);
+    expect(errors).toEqual([expect.stringMatching(/Disconnected with code 1006/)]);
   });
 
   it("may close its own connection, whose code then stands", async () => {
@@ -251,7 +251,7 @@ describe("A handler in the pull form", () => {
     });
     await expect(connect(vel, "/uncaught")).rejects.toMatchObject({ status: 401 });
     expect(codes).toEqual(["ERR_VEL_STATE", "ERR_VEL_STATE", "ERR_VEL_STATE"]);
-    expect(errors, "who forgot the return is told").toMatchObject([/ERR_VEL_STATE|refused already/]);
+    expect(errors, "who forgot the return is told").toEqual([expect.stringMatching(/ERR_VEL_STATE|refused already/)]);
   });
 
   it("cannot refuse what it has accepted: ERR_VEL_STATE, and the first answer stands", async () => {
@@ -292,7 +292,7 @@ describe("A handler in the pull form", () => {
     late.open();
     await settle();
     expect(codes).toEqual(["ERR_VEL_STATE"]);
-    expect(errors).toMatchObject([/without an answer/]);
+    expect(errors).toEqual([expect.stringMatching(/without an answer/)]);
   });
 
   it("is told by accept() that the client has left meanwhile, and has then simply ended", async () => {
