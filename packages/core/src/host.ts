@@ -26,6 +26,7 @@ const retryAfter = 1_000;
 export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<Socket, Frame>): Host<Socket> {
   const turn = transport.frame && transport.afterTurn ? new Turn(transport.afterTurn.bind(transport)) : undefined;
   return {
+    handshakeTimeout: server.handshakeTimeout,
     matches: (path) => server.routes.some((route) => route.pattern.matches(path)),
     upgrade: (handshake) => decide(server, transport, handshake),
     open(socket, accepted) {

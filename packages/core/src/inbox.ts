@@ -201,7 +201,10 @@ export class Inbox {
 
   #pump(): void {
     if (!this.#consumer) return;
-    while (!this.#busy && !this.#isEmpty) this.#hand(this.#consumer, this.#take());
+    while (!this.#busy && !this.#isEmpty) {
+      this.#busy = true; // taking one may let the transport read on
+      this.#hand(this.#consumer, this.#take());
+    }
     if (this.#busy || this.#running > 0 || !this.#end) return;
     const onEnd = this.#onEnd;
     this.#onEnd = undefined;

@@ -29,7 +29,8 @@ export class Outgoing {
 
   /** Makes it independent of the caller's bytes, which may change once the call has returned. */
   keep(): this {
-    if (!this.#isKept && typeof this.#payload !== "string") this.#payload = this.#payload.slice();
+    // Not slice(): that of Node's Buffer, which is a Uint8Array too, copies nothing.
+    if (!this.#isKept && typeof this.#payload !== "string") this.#payload = new Uint8Array(this.#payload);
     this.#isKept = true;
     return this;
   }
@@ -55,6 +56,8 @@ export class Batch {
   #next: Batch | undefined;
   #frame: unknown;
   #group: unknown;
+  /** The frames of all groups but the first: mostly there is only one. */
+  #others: Map<unknown, unknown> | undefined;
 
   constructor(before?: Batch, last?: Outgoing) {
     this.#before = before;
@@ -71,11 +74,15 @@ export class Batch {
 
   /** What goes on the wire for this batch; built once for each group of sockets that understand the same frames. */
   frame(framer: Framer, group: unknown): unknown {
-    if (this.#frame === undefined || this.#group !== group) {
+    if (this.#frame === undefined) {
       this.#frame = framer.frame(this.#list(), group);
       this.#group = group;
     }
-    return this.#frame;
+    if (this.#group === group) return this.#frame;
+    const others = (this.#others ??= new Map<unknown, unknown>());
+    let frame = others.get(group);
+    if (frame === undefined) others.set(group, (frame = framer.frame(this.#list(), group)));
+    return frame;
   }
 
   #list(): readonly Outgoing[] {

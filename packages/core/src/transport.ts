@@ -122,6 +122,8 @@ export interface Refused {
  * comes twice or too late is ignored.
  */
 export interface Host<Socket> {
+  /** How long a handshake may take, in milliseconds: an adapter that accepts TCP connections holds them to it too. */
+  readonly handshakeTimeout: number;
   /** Tells whether a route answers this path (the part of the target before `?`). */
   matches(path: string): boolean;
   /** Decides on a request. Never rejects: a failing guard or handler is a 500. */

@@ -180,7 +180,10 @@ export interface VelOptions extends Omit<RouteOptions, "protocols"> {
   origins?: "same" | "any" | readonly string[];
   /** How long a peer may take to answer a close, in milliseconds, before it is cut off. Default: 10,000. */
   closeTimeout?: number;
-  /** How long guards and handlers may take to answer a request, in milliseconds; then it is a 503. Default: 5,000. */
+  /**
+   * How long guards and handlers may take to answer a request, in milliseconds; then it is a 503. Where an adapter
+   * accepts the TCP connections itself (`serve`), also how long one may take to send a whole request. Default: 5,000.
+   */
   handshakeTimeout?: number;
   /**
    * How many sockets there may be at once, handshakes included; more are answered with 503. Default: what the

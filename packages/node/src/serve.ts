@@ -71,7 +71,13 @@ const requestTimeout = 10_000;
 export async function serve(vel: Vel, options: ServeOptions = {}): Promise<NodeServer> {
   const { port = 0, hostname, fetch, signals = [] } = options;
   const upgrader = new Upgrader(vel.bind(transport));
-  const server = createServer(fetch ? await fetchListener(fetch) : answerWithoutFetch(upgrader));
+  const { handshakeTimeout } = upgrader.host;
+  // Counted from accept on, so that it also cuts off who sends nothing, or a byte now and then.
+  const limits = {
+    headersTimeout: handshakeTimeout,
+    connectionsCheckingInterval: Math.min(1_000, handshakeTimeout / 4),
+  };
+  const server = createServer(limits, fetch ? await fetchListener(fetch) : answerWithoutFetch(upgrader));
   const attachment = attachUpgrader(upgrader, server, options);
   try {
     await listen(server, port, hostname);
