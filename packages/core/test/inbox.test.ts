@@ -297,6 +297,17 @@ describe("Inbox.push()", () => {
     expect(taken).toEqual(Array.from({ length: 10 }, (_, i) => `m${String(i)}`));
   });
 
+  it("keeps the order when a sender that is told to go on does so at once", () => {
+    const seen: unknown[] = [];
+    let more = 3;
+    const inbox = new Inbox(200, (isFull) => {
+      if (!isFull && more > 0) for (let i = 0; i < 3; i++) inbox.push(`later ${String(more--)}`, 50);
+    });
+    for (let i = 0; i < 3; i++) inbox.push(`m${String(i)}`, 50);
+    inbox.consume((payload) => seen.push(payload), { before: undefined, serial: true, onEnd: () => undefined });
+    expect(seen).toEqual(["m0", "m1", "m2", "later 3", "later 2", "later 1"]);
+  });
+
   it("counts empty messages too", () => {
     const said: boolean[] = [];
     const inbox = new Inbox(1_000, (isFull) => said.push(isFull));
