@@ -364,7 +364,7 @@ page.reconnect.addEventListener("click", () => {
 });
 
 page.peopleToggle.addEventListener("click", () => {
-  togglePeople(page.peoplePanel.hidden);
+  togglePeople(page.peoplePanel.hidden !== false);
   if (!page.peoplePanel.hidden && !wide.matches) page.peopleHeading.focus();
 });
 

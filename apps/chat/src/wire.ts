@@ -48,7 +48,7 @@ export type FromServer =
   | { readonly type: "error"; readonly code: ErrorCode; readonly message: string; readonly id?: string | undefined };
 
 /** Why a client's message was not taken. */
-export type ErrorCode = "invalid_json" | "invalid_message" | "unknown_type";
+type ErrorCode = "invalid_json" | "invalid_message" | "unknown_type";
 
 /** What the page says. */
 export type FromClient =

@@ -3,7 +3,7 @@ import { createChat, type Chat, type ChatOptions } from "@vel/app-chat";
 import { connect, ManualClock, settle, type TestClient } from "@vel/testing";
 
 /** A frame as it stands on the wire. */
-export type Frame = Record<string, unknown> & { type: string };
+type Frame = Record<string, unknown> & { type: string };
 
 /** A chat whose time the test moves. */
 export interface Setup {
@@ -24,7 +24,7 @@ export interface Setup {
 }
 
 /** Somebody in a room. */
-export interface Visitor {
+interface Visitor {
   readonly client: TestClient;
   readonly token: string;
   /** The first frame. */

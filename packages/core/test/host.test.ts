@@ -211,7 +211,12 @@ describe("Host.upgrade()", () => {
       console.error = original;
     }
     expect(lines).toHaveLength(4);
-    expect(lines).toEqual([expect.stringMatching(/onError/), expect.stringMatching(/handler/), expect.stringMatching(/onError/), expect.stringMatching(/handler/)]);
+    expect(lines).toEqual([
+      expect.stringMatching(/onError/),
+      expect.stringMatching(/handler/),
+      expect.stringMatching(/onError/),
+      expect.stringMatching(/handler/),
+    ]);
   });
 
   it("writes one line to console.error where there is no onError", async () => {

@@ -15,7 +15,11 @@ afterAll(async () => {
 function setup(options: VelOptions = {}) {
   const clock = new ManualClock();
   const errors: string[] = [];
-  const vel = createVel({ clock, onError: (error, { stage }) => errors.push(`${stage}: ${String(error)}`), ...options });
+  const vel = createVel({
+    clock,
+    onError: (error, { stage }) => errors.push(`${stage}: ${String(error)}`),
+    ...options,
+  });
   return { vel, clock, errors };
 }
 
@@ -105,13 +109,29 @@ describe("Vel.use(), Routes.with()", () => {
     const refusals: readonly (readonly [string, (request: UpgradeRequest) => unknown])[] = [
       ["returned", (request) => request.reject(418)],
       ["returned later", (request) => Promise.resolve(request.reject(418))],
-      ["thrown", (request) => { throw request.reject(418); }],
+      [
+        "thrown",
+        (request) => {
+          throw request.reject(418);
+        },
+      ],
       ["made elsewhere and returned", () => reject(418)],
-      ["made elsewhere and thrown", () => { throw reject(418); }],
+      [
+        "made elsewhere and thrown",
+        () => {
+          throw reject(418);
+        },
+      ],
       ["made and not returned", (request) => void request.reject(418)],
       ["made, and data returned", (request) => (request.reject(418), { data: { a: 1 } })],
       ["made, and another returned", (request) => (request.reject(418), request.reject(419))],
-      ["made, and another thrown", (request) => { request.reject(418); throw reject(419); }],
+      [
+        "made, and another thrown",
+        (request) => {
+          request.reject(418);
+          throw reject(419);
+        },
+      ],
       ["made, and a close returned", (request) => (request.reject(418), request.close(4001))],
     ];
     for (const [how, refuse] of refusals) {
@@ -164,9 +184,11 @@ describe("Vel.use(), Routes.with()", () => {
   it("keep the data of one connection from another's", async () => {
     const { vel } = setup();
     const shared = { count: 0 };
-    vel.with(() => ({ data: shared })).websocket("/ws", {
-      open: (connection) => connection.sendJson({ count: ++connection.data.count }),
-    });
+    vel
+      .with(() => ({ data: shared }))
+      .websocket("/ws", {
+        open: (connection) => connection.sendJson({ count: ++connection.data.count }),
+      });
     expect(await (await connect(vel, "/ws")).receiveJson()).toEqual({ count: 1 });
     expect(await (await connect(vel, "/ws")).receiveJson()).toEqual({ count: 1 });
     expect(shared.count).toBe(0);
@@ -176,7 +198,9 @@ describe("Vel.use(), Routes.with()", () => {
     const { vel } = setup();
     const codes: unknown[] = [];
     const tryToAccept = async (request: unknown): Promise<undefined> => {
-      await (request as { accept(): Promise<unknown> }).accept().catch((error: unknown) => codes.push((error as { code: string }).code));
+      await (request as { accept(): Promise<unknown> })
+        .accept()
+        .catch((error: unknown) => codes.push((error as { code: string }).code));
     };
     vel.with(tryToAccept).websocket("/pull", (request) => request.reject(401));
     vel.with(tryToAccept).websocket("/hooks", {
@@ -196,7 +220,9 @@ describe("Vel.on()", () => {
     const { vel } = setup();
     const log: string[] = [];
     vel.on("open", (connection) => log.push(`open ${connection.route} ${String(vel.connections.has(connection))}`));
-    vel.on("close", (connection, info) => log.push(`close ${connection.route} ${String(info.code)} ${String(vel.connections.has(connection))}`));
+    vel.on("close", (connection, info) =>
+      log.push(`close ${connection.route} ${String(info.code)} ${String(vel.connections.has(connection))}`),
+    );
     vel.websocket("/ws", { open: () => void log.push("hook open"), close: () => void log.push("hook close") });
     const client = await connect(vel, "/ws");
     client.close(4000);
@@ -377,7 +403,9 @@ describe("Vel.close()", () => {
   it("has cut off, when it resolves, who did not answer within closeTimeout", async () => {
     const { vel, clock } = setup({ closeTimeout: 1000 });
     const log: string[] = [];
-    vel.websocket("/ws", { close: (_connection, info) => void log.push(`${String(info.code)} ${String(info.wasClean)}`) });
+    vel.websocket("/ws", {
+      close: (_connection, info) => void log.push(`${String(info.code)} ${String(info.wasClean)}`),
+    });
     vel.websocket("/refused", (request) => request.close(4001));
     const clients = [await connect(vel, "/ws"), await connect(vel, "/ws")];
     const refused = await connect(vel, "/refused");
@@ -472,11 +500,15 @@ describe("Host.adopt()", () => {
     vel.on("open", ({ route }) => log.push(`open ${route}`));
     const host = vel.bind(scriptedTransport());
     const socket = new ScriptedSocket();
-    const connection = host.adopt(socket, { url: "/theirs?x=1", remote: { address: "192.0.2.7" } }, {
-      data: { user: "ada" },
-      message: (own, message) => own.send(`${own.data.user}: ${String(message)}`),
-      close: (_own, { code }) => void log.push(`close ${String(code)}`),
-    });
+    const connection = host.adopt(
+      socket,
+      { url: "/theirs?x=1", remote: { address: "192.0.2.7" } },
+      {
+        data: { user: "ada" },
+        message: (own, message) => own.send(`${own.data.user}: ${String(message)}`),
+        close: (_own, { code }) => void log.push(`close ${String(code)}`),
+      },
+    );
     host.message(connection, "hi");
     expect(socket.sent).toEqual(["ada: hi"]);
     expect(connection).toMatchObject({ route: "/theirs", remote: { address: "192.0.2.7" }, data: { user: "ada" } });
