@@ -7,10 +7,11 @@ import type { Connection } from "./connection.ts";
 import { hookRunner, type Entry } from "./handler.ts";
 import type { HeaderList } from "./headers.ts";
 import { VelError } from "./errors.ts";
-import { LiveConnection, type ConnectionSetup } from "./live-connection.ts";
+import { LiveConnection } from "./live-connection.ts";
 import { LiveRequest, splitTarget } from "./live-request.ts";
 import type { Compression } from "./limits.ts";
 import { notify } from "./maybe-promise.ts";
+import type { Wire } from "./outbox.ts";
 import type { AnyParams } from "./path.ts";
 import type { Received } from "./payload.ts";
 import { Refusal, reject } from "./refusal.ts";
@@ -25,13 +26,14 @@ const retryAfter = 1_000;
 /** Makes the host of a transport. */
 export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<Socket, Frame>): Host<Socket> {
   const turn = transport.frame && transport.afterTurn ? new Turn(transport.afterTurn.bind(transport)) : undefined;
+  const wire = (socket: Socket): Wire => ({ transport: transport, socket, turn });
   return {
     handshakeTimeout: server.handshakeTimeout,
     matches: (path) => server.routes.some((route) => route.pattern.matches(path)),
     upgrade: (handshake) => decide(server, transport, handshake),
     open(socket, accepted) {
       if (!(accepted instanceof Admitted)) throw new TypeError("Host.open() takes what Host.upgrade() gave");
-      return accepted.open(server, { transport: transport, socket, turn });
+      return accepted.open(server, wire(socket));
     },
     adopt<Data, In>(
       socket: Socket,
@@ -40,9 +42,7 @@ export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<
     ) {
       const connection = new LiveConnection({
         owner: server,
-        transport: transport,
-        socket,
-        turn,
+        wire: wire(socket),
         route: splitTarget(url).path,
         params: {},
         data: options.data ?? {},
@@ -96,12 +96,12 @@ class Admitted implements Accepted {
     this.#onOpen = onOpen;
   }
 
-  open(server: VelServer, wire: Pick<ConnectionSetup, "transport" | "socket" | "turn">): Connection {
+  open(server: VelServer, wire: Wire): Connection {
     if (this.#connection) return this.#connection;
     const { route, params, data, remote } = this.#request;
     const connection = new LiveConnection({
       owner: server,
-      ...wire,
+      wire,
       route,
       params,
       data,
@@ -194,17 +194,25 @@ function withinTime(
   answer: Promise<Entry | Refusal>,
 ): Promise<Entry | Refusal> {
   return new Promise((resolve) => {
-    let isLate = false;
+    const giveUp = (): void => {
+      settle();
+      request.isGivenUp = true;
+      resolve(request.reject(503, { retryAfter }));
+    };
     const timer = server.clock.setTimeout(() => {
-      isLate = true;
       const limit = String(server.handshakeTimeout);
       const error = new VelError("ERR_VEL_TIMEOUT", `Handshake on "${request.route}" took longer than ${limit} ms`);
       server.report(error, { stage: "handshake" });
-      resolve(request.reject(503, { retryAfter }));
+      giveUp();
     }, server.handshakeTimeout);
-    void answer.then((outcome) => {
+    const settle = (): void => {
       server.clock.clearTimeout(timer);
-      if (isLate && !(outcome instanceof Refusal)) outcome.abandon();
+      server.undecided.delete(giveUp);
+    };
+    server.undecided.add(giveUp);
+    void answer.then((outcome) => {
+      settle();
+      if (request.isGivenUp && !(outcome instanceof Refusal)) outcome.abandon();
       resolve(outcome);
     });
   });
@@ -236,7 +244,9 @@ async function ask(server: VelServer, route: Route, request: LiveRequest): Promi
     return entry;
   } catch (error) {
     if (error instanceof Refusal) return request.refusal ?? error;
-    if (!request.signal.aborted) server.report(error, { stage });
+    // An accept() that comes after the time was up throws at a handler that did nothing else wrong: that is told already.
+    const isLateAccept = request.isGivenUp && error instanceof VelError && error.code === "ERR_VEL_STATE";
+    if (!request.signal.aborted && !isLateAccept) server.report(error, { stage });
     return request.refusal ?? reject(500);
   }
 }

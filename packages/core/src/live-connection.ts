@@ -11,7 +11,8 @@ import { DisconnectError, InvalidMessageError, VelError } from "./errors.ts";
 import { randomId } from "./id.ts";
 import { Inbox } from "./inbox.ts";
 import { parseJson } from "./json.ts";
-import { Outgoing, type Batch } from "./outgoing.ts";
+import { Outbox, type OutboxOwner, type Wire } from "./outbox.ts";
+import { Outgoing } from "./outgoing.ts";
 import type { Limits } from "./limits.ts";
 import { notify } from "./maybe-promise.ts";
 import type { AnyParams } from "./path.ts";
@@ -19,10 +20,6 @@ import { encodeJson, payloadSize, type Json, type Payload, type Received, type S
 import type { ErrorContext } from "./report.ts";
 import { validate, type StandardSchemaV1 } from "./standard-schema.ts";
 import type { Capabilities, Remote, Transport } from "./transport.ts";
-import type { Turn } from "./turn.ts";
-
-/** Bytes that may wait for the end of a turn before they are flushed early: 256 KiB. */
-const turnLimit = 2 ** 18;
 
 const noBytes = new Uint8Array(0);
 
@@ -38,10 +35,7 @@ export interface ConnectionOwner {
 /** What makes one connection. */
 export interface ConnectionSetup {
   readonly owner: ConnectionOwner;
-  readonly transport: Transport<unknown, unknown>;
-  readonly socket: unknown;
-  /** Where what leaves is collected; undefined when the transport sends each message by itself. */
-  readonly turn: Turn | undefined;
+  readonly wire: Wire;
   readonly route: string;
   readonly params: AnyParams;
   readonly data: unknown;
@@ -51,7 +45,7 @@ export interface ConnectionSetup {
 }
 
 /** See {@link Connection} for what users see; the methods below the line are core's own. */
-export class LiveConnection implements Connection {
+export class LiveConnection implements Connection, OutboxOwner {
   readonly id: string = randomId();
   readonly route: string;
   readonly params: AnyParams;
@@ -60,12 +54,11 @@ export class LiveConnection implements Connection {
   readonly remote: Remote | undefined;
   messagesReceived = 0;
   bytesReceived = 0;
-  messagesSent = 0;
-  bytesSent = 0;
   messagesDropped = 0;
   framesReceived = 0;
   /** Where messages wait for the handler. */
   readonly inbox: Inbox;
+  readonly #outbox: Outbox;
 
   readonly #owner: ConnectionOwner;
   readonly #transport: Transport<unknown, unknown>;
@@ -76,17 +69,10 @@ export class LiveConnection implements Connection {
   /** What this side closed with; undefined while it has not. */
   #said: { code: number; reason: string } | undefined;
   #closeTimer: unknown;
-  readonly #turn: Turn | undefined;
-  /** What this turn produced so far; undefined when nothing waits for its end. */
-  #batch: Batch | undefined;
-  /** How much waited in the transport when this turn's first message came. */
-  #waiting = 0;
   /** Whether the transport is being told to close: some answer from within the call. */
   #isTelling = false;
   /** Whether it does not wait for the peer any more. */
   #isCut = false;
-  /** Whether more than half of the send buffer's limit waited when last looked at. */
-  #isBacked = false;
   // Made on first use: most connections never have any of these.
   #abort: AbortController | undefined;
   #closing: Set<() => unknown> | undefined;
@@ -96,13 +82,13 @@ export class LiveConnection implements Connection {
 
   constructor(setup: ConnectionSetup) {
     this.#owner = setup.owner;
-    this.#transport = setup.transport;
-    this.#socket = setup.socket;
+    this.#transport = setup.wire.transport;
+    this.#socket = setup.wire.socket;
     this.#limits = setup.limits;
     this.inbox = new Inbox(setup.limits.receiveBuffer, (isFull) => {
       this.#setPaused(isFull);
     });
-    this.#turn = setup.turn;
+    this.#outbox = new Outbox(setup.wire, setup.limits, this);
     this.route = setup.route;
     this.params = setup.params;
     this.data = setup.data;
@@ -131,8 +117,15 @@ export class LiveConnection implements Connection {
   }
 
   get bufferedAmount(): number | undefined {
-    const buffered = this.#transport.buffered?.(this.#socket);
-    return buffered === undefined ? undefined : buffered + (this.#batch?.size ?? 0);
+    return this.#outbox.bufferedAmount;
+  }
+
+  get messagesSent(): number {
+    return this.#outbox.messages;
+  }
+
+  get bytesSent(): number {
+    return this.#outbox.bytes;
   }
 
   send(payload: Payload, options?: SendOptions): SendStatus {
@@ -148,9 +141,7 @@ export class LiveConnection implements Connection {
   }
 
   drained(): Promise<void> {
-    const waits = this.bufferedAmount === undefined ? this.#isBacked : this.#isOverHalf;
-    if (!this.#isOpen || !waits) return Promise.resolve();
-    this.#isBacked = true;
+    if (!this.#isOpen || !this.#outbox.isBacked) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => {
         offClosing();
@@ -173,9 +164,7 @@ export class LiveConnection implements Connection {
     if (data.byteLength > 125) {
       throw new RangeError(`Ping data must be at most 125 bytes, got ${String(data.byteLength)}`);
     }
-    if (!this.#isOpen) return;
-    if (this.#turn) this.#enqueue(this.#turn, new Outgoing("ping", data, data.byteLength, false));
-    else this.#attempt(() => this.#transport.ping?.(this.#socket, data));
+    if (this.#isOpen) this.#outbox.ping(data);
   }
 
   close(code = 1000, reason = ""): void {
@@ -188,7 +177,7 @@ export class LiveConnection implements Connection {
     this.#closeTimer = this.#owner.clock.setTimeout(() => {
       this.#cut();
     }, this.#owner.closeTimeout);
-    this.flush();
+    this.#outbox.flush();
     this.#tell(() => {
       this.#transport.close(this.#socket, code, text);
     });
@@ -198,7 +187,7 @@ export class LiveConnection implements Connection {
   terminate(): void {
     if (this.#info) return;
     this.#isOpen = false;
-    this.#batch = undefined;
+    this.#outbox.discard();
     this.inbox.discard();
     this.#cut();
     this.#leave();
@@ -267,43 +256,31 @@ export class LiveConnection implements Connection {
 
   /** Counts a payload's bytes. */
   sizeOf(payload: Payload): number {
-    return typeof payload === "string" && this.#transport.size ? this.#transport.size(payload) : payloadSize(payload);
+    return this.#outbox.sizeOf(payload);
   }
 
-  /** Sends what may be shared with other connections. The one place where the send buffer's policy is asked. */
+  /** Sends what may be shared with other connections. */
   put(outgoing: Outgoing): SendStatus {
-    if (!this.#isOpen) return "closed";
-    // Nothing leaves within a turn, so one look at the transport is enough for all of it.
-    const waiting = this.#batch ? this.#waiting + this.#batch.size : (this.#waiting = this.bufferedAmount ?? 0);
-    if (waiting > this.#limits.sendBuffer) return this.#drop(outgoing.size);
-    if (this.#turn) this.#enqueue(this.#turn, outgoing);
-    else {
-      const status = this.#sendNow(outgoing);
-      if (status !== "sent") return status;
-    }
-    this.messagesSent++;
-    this.bytesSent += outgoing.size;
-    const left = this.#turn ? waiting + outgoing.size : (this.bufferedAmount ?? 0);
-    if (left > this.#limits.sendBuffer / 2) this.#isBacked = true;
-    return this.#isBacked ? "queued" : "sent";
-  }
-
-  /** The turn is over: what it produced for this connection leaves in one write. */
-  flush(): void {
-    const batch = this.#batch;
-    if (!batch) return;
-    this.#batch = undefined;
-    try {
-      const transport = this.#transport as Required<Transport<unknown, unknown>>;
-      transport.sendFrame(this.#socket, batch.frame(transport, this.#transport.group?.(this.#socket)));
-    } catch (error) {
-      this.#owner.report(error, { stage: "transport", connection: this });
-    }
+    return this.#isOpen ? this.#outbox.put(outgoing) : "closed";
   }
 
   /** Calls back each time that the send buffer has drained below half of its limit, after it was above. */
   onDrain(listener: () => void): Unsubscribe {
     return subscribe((this.#drains ??= new Set()), listener);
+  }
+
+  onDropped(size: number): void {
+    this.messagesDropped++;
+    this.#owner.dropped(this, size);
+    if (this.#limits.onFull === "close") this.close(1013, "send buffer full");
+  }
+
+  onDrained(): void {
+    this.#notifyAll(this.#drains);
+  }
+
+  onFailed(error: unknown): void {
+    this.#owner.report(error, { stage: "transport", connection: this });
   }
 
   /** A message came. */
@@ -322,18 +299,12 @@ export class LiveConnection implements Connection {
   receivePong(data: Uint8Array): void {
     if (this.#info) return;
     this.framesReceived++;
-    for (const listener of [...(this.#pongs ?? [])]) {
-      if (this.#pongs?.has(listener)) this.#notify(() => listener(data));
-    }
+    this.#notifyAll(this.#pongs, data);
   }
 
   /** Bytes have left. */
   hasDrained(): void {
-    if (!this.#isOpen || !this.#isBacked || this.#isOverHalf) return;
-    this.#isBacked = false;
-    for (const listener of [...(this.#drains ?? [])]) {
-      if (this.#drains?.has(listener)) this.#notify(listener);
-    }
+    if (this.#isOpen) this.#outbox.hasDrained();
   }
 
   /** The transport says that it is over. Whatever comes after the first time is ignored. */
@@ -355,7 +326,7 @@ export class LiveConnection implements Connection {
     };
     this.#info = info;
     this.#isOpen = false;
-    this.#batch = undefined;
+    this.#outbox.discard();
     this.#owner.clock.clearTimeout(this.#closeTimer);
     this.#leave();
     this.inbox.end(new DisconnectError(info));
@@ -381,32 +352,6 @@ export class LiveConnection implements Connection {
   #setPaused(isPaused: boolean): void {
     if (this.#transport.pause) this.#attempt(() => this.#transport.pause?.(this.#socket, isPaused));
     else if (isPaused) this.close(1008, "too many messages wait");
-  }
-
-  #sendNow({ payload, compress, size }: Outgoing): SendStatus {
-    const status = this.#attempt(() => this.#transport.send(this.#socket, payload, compress)) ?? "closed";
-    if (status === "dropped") return this.#drop(size);
-    if (status === "queued") this.#isBacked = true;
-    return status === "closed" ? status : "sent";
-  }
-
-  #enqueue(turn: Turn, outgoing: Outgoing): void {
-    if (!this.#batch) turn.add(this);
-    this.#batch = (this.#batch ?? turn.root).with(outgoing);
-    if (this.#batch.size > turnLimit) {
-      this.flush();
-    } else outgoing.keep();
-  }
-
-  get #isOverHalf(): boolean {
-    return (this.bufferedAmount ?? 0) > this.#limits.sendBuffer / 2;
-  }
-
-  #drop(size: number): SendStatus {
-    this.messagesDropped++;
-    this.#owner.dropped(this, size);
-    if (this.#limits.onFull === "close") this.close(1013, "send buffer full");
-    return "dropped";
   }
 
   /** Tells those who hold the connection that it is not open any more. */
@@ -442,8 +387,16 @@ export class LiveConnection implements Connection {
     try {
       return call();
     } catch (error) {
-      this.#owner.report(error, { stage: "transport", connection: this });
+      this.onFailed(error);
       return undefined;
+    }
+  }
+
+  /** Calls listeners that stay; one of them may take back another. */
+  #notifyAll<Args extends unknown[]>(listeners: Set<(...args: Args) => unknown> | undefined, ...args: Args): void {
+    if (!listeners) return;
+    for (const listener of [...listeners]) {
+      if (listeners.has(listener)) this.#notify(() => listener(...args));
     }
   }
 

@@ -21,6 +21,8 @@ export class LiveRequest implements PendingRequest {
   readonly signal: AbortSignal;
   readonly raw: unknown;
   readonly protocols: readonly string[];
+  /** Whether it was answered without waiting any longer for whoever is deciding. */
+  isGivenUp = false;
   readonly #search: string;
   #query: URLSearchParams | undefined;
   #cookies: ReadonlyMap<string, string> | undefined;

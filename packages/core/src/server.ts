@@ -110,6 +110,8 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   readonly allowsOrigin: OriginCheck;
   readonly connections: Set<Connection> = new Set<Connection>();
   readonly routes: Route[] = [];
+  /** Ways to stop waiting for those who decide on requests. */
+  readonly undecided: Set<() => void> = new Set<() => void>();
   readonly #onError: (error: unknown, context: ErrorContext) => unknown;
   readonly #limits: Limits;
   readonly #compression: RouteOptions["compression"];
@@ -185,6 +187,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     this.#closing ??= new Promise((resolve) => {
       const timer = this.clock.setTimeout(() => {
         for (const connection of this.#live) connection.terminate();
+        for (const giveUp of this.undecided) giveUp();
         resolve();
       }, this.closeTimeout);
       this.#onIdle = () => {

@@ -3,7 +3,8 @@ import { Audience, createVel, type Connection, type Json } from "../src/index.ts
 import { open, settled, type Opened } from "./scripted-transport.ts";
 
 async function setup(count: number, onFull: "close" | "drop" = "close") {
-  const vel = createVel({ sendBuffer: { limit: 100, onFull } });
+  const errors: unknown[] = [];
+  const vel = createVel({ sendBuffer: { limit: 100, onFull }, onError: (error) => errors.push(error) });
   vel.websocket("/ws", { message: () => undefined });
   const members: Opened[] = [];
   const audience = new Audience();
@@ -14,7 +15,7 @@ async function setup(count: number, onFull: "close" | "drop" = "close") {
   }
   const at = (index: number): Opened => members[index] as Opened;
   const got = (): unknown[][] => members.map(({ socket }) => socket.sent);
-  return { vel, audience, at, got };
+  return { vel, audience, at, got, errors };
 }
 
 describe("Audience.add(), delete(), has()", () => {
@@ -119,12 +120,12 @@ describe("Audience.broadcast()", () => {
   });
 
   it("survives a transport that throws for one member", async () => {
-    const { audience, at, got } = await setup(3);
-    at(1).connection.onClose(() => undefined);
+    const { audience, at, got, errors } = await setup(3);
     at(1).socket.onSend = () => {
       throw new Error("runtime");
     };
     expect(audience.broadcast("a")).toBe(3);
     expect(got()).toEqual([["a"], [], ["a"]]);
+    expect(errors).toEqual([new Error("runtime")]);
   });
 });

@@ -38,10 +38,16 @@ function setup(options: VelOptions = {}): Setup {
 }
 
 /** A promise that the test settles. */
-function gate<T = void>(): { passed: Promise<T>; open: (value: T) => void; fail: (error: unknown) => void } {
-  let open: (value: T) => void = () => undefined;
+interface Gate {
+  readonly passed: Promise<void>;
+  readonly open: () => void;
+  readonly fail: (error: unknown) => void;
+}
+
+function gate(): Gate {
+  let open = (): void => undefined;
   let fail: (error: unknown) => void = () => undefined;
-  const passed = new Promise<T>((resolve, reject) => {
+  const passed = new Promise<void>((resolve, reject) => {
     open = resolve;
     fail = reject;
   });
@@ -61,7 +67,7 @@ async function outcomeOf(vel: Vel, path: string): Promise<TestClient | number> {
 describe("VelOptions.handshakeTimeout", () => {
   interface Slow {
     /** What the one who is slow does in the end. */
-    readonly gate: ReturnType<typeof gate>;
+    readonly gate: Gate;
     readonly calls: string[];
   }
   /** Registers `/ws` with somebody slow in it, who answers once the gate is opened or fails once it does. */
@@ -152,8 +158,8 @@ describe("VelOptions.handshakeTimeout", () => {
         expect(clock.pending).toBe(0);
       });
 
-      it("lets go of what it throws after all", async () => {
-        const { vel, clock, errors } = setup();
+      it("tells onError what it throws after all, and nobody else", async () => {
+        const { vel, clock, errors, refusals } = setup();
         const late = gate();
         register(vel, { gate: late, calls: [] });
         const outcome = outcomeOf(vel, "/ws");
@@ -161,7 +167,9 @@ describe("VelOptions.handshakeTimeout", () => {
         expect(await outcome).toBe(503);
         late.fail(new Error("late"));
         await settle();
-        expect(errors.map(({ stage }) => stage)).toEqual(["handshake"]);
+        expect(errors).toHaveLength(2);
+        expect(errors[1]).toMatchObject({ text: "Error: late", connection: undefined });
+        expect(refusals).toEqual([503]);
         await vel.close();
       });
 
@@ -277,7 +285,6 @@ describe("VelOptions.maxConnections", () => {
       "a refusal by close": async () => {
         next = (request) => request.close(4001);
         const client = (await outcomeOf(vel, "/ws")) as TestClient;
-        expect(await isFull(), "the connection is there until its close is answered").toBe(true);
         await client.closed;
       },
       "a client that leaves while it is decided on": async () => {
@@ -464,6 +471,7 @@ describe("What user code does wrong", () => {
       register: (vel, wrong) =>
         vel.websocket("/ws", {
           schema: { "~standard": { version: 1, vendor: "test", validate: () => ({ issues: [{ message: "no" }] }) } },
+          message: () => undefined,
           invalid: wrong,
         }),
       provoke: (client) => {
@@ -646,7 +654,7 @@ describe("What user code does wrong", () => {
     async (manner, behave) => {
       const lines: unknown[] = [];
       vi.spyOn(console, "error").mockImplementation((line: unknown) => lines.push(line));
-      const { vel, clock } = setup({ onError: behave as () => void });
+      const { vel, clock } = setup({ onError: behave });
       vel.websocket("/ws", {
         message() {
           throw new Error("of the hook");

@@ -39,19 +39,25 @@ describe("listHeaders()", () => {
       }),
       { numRuns: 100 },
     );
+    const anything = fc.string({ unit: fc.constantFrom(..."abcXYZ-_ :;=\t\r\n\0\x7f\x80ÿĀ"), maxLength: 5 });
+    let passed = 0;
     fc.assert(
-      fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }), (name, value) => {
+      fc.property(anything, anything, (name, value) => {
         let list: ReturnType<typeof listHeaders> = [];
         try {
           list = listHeaders([[name, value]]);
         } catch (error) {
-          expect(error).toBeInstanceOf(TypeError);
+          if (!(error instanceof TypeError)) throw error;
         }
-        for (const text of list.flat()) expect(text).not.toMatch(/[\r\n\0]/);
-        for (const [listed] of list) expect(listed).toMatch(/^[^\s:]+$/);
+        passed += list.length;
+        // eslint-disable-next-line no-control-regex -- control characters are what it is about
+        return list.every(
+          ([name, value]) => /^[!-~]+$/.test(name) && !/[:\s]/.test(name) && !/[\0\r\n\x7f]/.test(value),
+        );
       }),
-      { numRuns: 500 },
+      { numRuns: 2_000 },
     );
+    expect(passed).toBeGreaterThan(0);
   });
 
   it("refuses what belongs to the handshake, whatever its case", () => {

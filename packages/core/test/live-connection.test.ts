@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { createVel, DisconnectError, type CloseInfo, type Connection, type VelOptions } from "../src/index.ts";
+import { Outgoing } from "../src/outgoing.ts";
 import { open, scriptedTransport, settled } from "./scripted-transport.ts";
 
 /** A connection whose handler stays until it ends. */
@@ -674,5 +675,16 @@ describe("Connection", () => {
     expect(connection).toMatchObject({ route: "/ws", protocol: "", remote: { address: "192.0.2.1", port: 4000 } });
     expect(connection.id).toMatch(/^[\w-]{21}$/);
     expect(other.id).not.toBe(connection.id);
+  });
+});
+
+describe("Outgoing.keep()", () => {
+  // Node's Buffer is a Uint8Array whose slice() copies nothing: what was changed after send() once left changed.
+  it("copies bytes, a Buffer's too", () => {
+    for (const bytes of [new Uint8Array([1, 2, 3]), Buffer.from([1, 2, 3]), Buffer.from([0, 1, 2, 3]).subarray(1)]) {
+      const outgoing = new Outgoing("message", bytes, 3, true).keep();
+      bytes.fill(9);
+      expect([...(outgoing.payload as Uint8Array)]).toEqual([1, 2, 3]);
+    }
   });
 });

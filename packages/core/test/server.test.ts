@@ -256,55 +256,6 @@ describe("Vel.on()", () => {
   });
 });
 
-describe("createVel({ handshakeTimeout })", () => {
-  it("answers 503 when guards and handlers take too long, tells onError, and lets go of what they answer later", async () => {
-    for (const answer of ["accept", "reject", "throw", "never"]) {
-      const { vel, clock, errors } = setup({ handshakeTimeout: 100 });
-      let decide = (): void => undefined;
-      const decision = new Promise<void>((resolve) => (decide = resolve));
-      const log: string[] = [];
-      vel.websocket("/ws", async (request) => {
-        request.defer(() => log.push("released"));
-        await decision;
-        if (answer === "throw") throw new Error("late");
-        if (answer === "reject") return request.reject(401);
-        await request.accept().catch((error: unknown) => log.push((error as { code: string }).code));
-        return undefined;
-      });
-      const refused = expect(connect(vel, "/ws")).rejects.toMatchObject({ status: 503 });
-      await clock.advance(100);
-      await refused;
-      expect(log).toEqual(["released"]);
-      expect(errors).toEqual([expect.stringMatching(/^handshake: VelError: .*longer than 100 ms/)]);
-      if (answer !== "never") decide();
-      await settle();
-      expect(log.slice(1)).toEqual(answer === "accept" ? ["ERR_VEL_STATE"] : []);
-      expect(errors.slice(1)).toEqual(answer === "throw" ? ["upgrade: Error: late"] : []);
-      expect(clock.pending).toBe(0);
-      await vel.close();
-    }
-  });
-});
-
-describe("createVel({ maxConnections })", () => {
-  it("counts connections and handshakes, answers 503 when full, and lets in again when one has ended", async () => {
-    const { vel } = setup({ maxConnections: 2 });
-    let decide = (): void => undefined;
-    const decision = new Promise<void>((resolve) => (decide = resolve));
-    vel.websocket("/ws", {});
-    vel.websocket("/slow", { upgrade: () => decision.then(() => ({})) });
-    const first = await connect(vel, "/ws");
-    const second = connect(vel, "/slow");
-    await expect(connect(vel, "/ws")).rejects.toMatchObject({ status: 503 });
-    decide();
-    expect((await second).isOpen).toBe(true);
-    await expect(connect(vel, "/ws")).rejects.toMatchObject({ status: 503 });
-    first.close(1000);
-    await first.closed;
-    expect((await connect(vel, "/ws")).isOpen).toBe(true);
-  });
-});
-
 describe("Vel.close()", () => {
   it("closes all with 1001 and resolves when they have ended and their handlers have settled", async () => {
     const { vel, clock } = setup();
