@@ -60,6 +60,9 @@ export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<
     pong(connection, data) {
       (connection as LiveConnection).receivePong(data);
     },
+    flush(connection) {
+      (connection as LiveConnection).flush();
+    },
     drain(connection) {
       (connection as LiveConnection).hasDrained();
     },

@@ -302,6 +302,11 @@ export class LiveConnection implements Connection, OutboxOwner {
     this.#notifyAll(this.#pongs, data);
   }
 
+  /** Nothing can be written any more in a moment. */
+  flush(): void {
+    this.#outbox.flush();
+  }
+
   /** Bytes have left. */
   hasDrained(): void {
     if (this.#isOpen) this.#outbox.hasDrained();

@@ -62,8 +62,10 @@ export class Outbox {
 
   /** Whether `drained()` has to be waited for. */
   get isBacked(): boolean {
-    this.#isBacked = this.bufferedAmount === undefined ? this.#isBacked : this.#isOverHalf;
-    return this.#isBacked;
+    const isBacked = this.bufferedAmount === undefined ? this.#isBacked : this.#isOverHalf;
+    // Never the other way: those who wait are told by hasDrained(), which has to know of them.
+    if (isBacked) this.#isBacked = true;
+    return isBacked;
   }
 
   /** Counts a payload's bytes. */

@@ -143,6 +143,11 @@ export interface Host<Socket> {
   message(connection: Connection, payload: Received, size?: number): void;
   /** Tells of a pong. */
   pong(connection: Connection, data: Uint8Array): void;
+  /**
+   * Writes at once what waits for the end of the turn. To be called before an adapter, or the library below it, writes
+   * something of its own after which nothing may follow: the answer to the peer's close.
+   */
+  flush(connection: Connection): void;
   /** Tells that bytes have left. */
   drain(connection: Connection): void;
   /** Tells of the end; code 0 or 1006 means that no close frame came. */

@@ -527,6 +527,19 @@ describe("A handler in the hook form", () => {
     expect(log).toEqual(["open", "drain", "close 1000"]);
   });
 
+  it("does not call drain any more once the connection closes", async () => {
+    const { vel, log } = recording({ drain: () => void log.push("drain") }, { sendBuffer: { limit: 10 } });
+    const client = await connect(vel, "/ws");
+    const [connection] = vel.connections;
+    client.pause();
+    expect(connection?.send("123456")).toBe("queued");
+    connection?.close(4000);
+    client.resume();
+    await client.closed;
+    await settle();
+    expect(log).toEqual(["open", "close 4000"]);
+  });
+
   it("gives the hooks that are there only: without any, messages are taken and the connection lives", async () => {
     const { vel, errors } = setup();
     vel.websocket("/ws", {});

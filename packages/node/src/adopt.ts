@@ -6,11 +6,11 @@
 import type { IncomingMessage } from "node:http";
 import type { AdoptOptions, Connection, Host, Received, Vel } from "@vel/core";
 import { remoteOf, targetOf } from "./handshake.ts";
-import { openSocket, throughWs, transport } from "./transport.ts";
+import { openSocket, throughWs } from "./transport.ts";
 import type { WsSocket } from "./ws.ts";
 
 /** Each server is bound once, not once a socket. */
-const hosts = new WeakMap<Vel, { readonly plain: Host<WsSocket>; readonly deflating: Host<WsSocket> }>();
+const hosts = new WeakMap<Vel, Host<WsSocket>>();
 
 /**
  * Makes a {@link Connection} of a live socket of the `ws` package, version 8, so that rooms and all else work over a
@@ -18,7 +18,7 @@ const hosts = new WeakMap<Vel, { readonly plain: Host<WsSocket>; readonly deflat
  *
  * Call it in the `connection` event, before anything is awaited. No route, guard or origin check is asked: whoever
  * accepted the socket has done that. Without a `message` hook, messages are left to your own listeners. `ws.send` may
- * go on being used beside it; only fragments (`fin: false`) must not be under way.
+ * go on being used beside it, in order with what Vel sends.
  *
  * @param request The request of the `connection` event.
  * @throws {VelError} `ERR_VEL_UNSUPPORTED` when a feature requires what Node lacks.
@@ -43,11 +43,10 @@ export function adopt<Data = unknown, In = Received>(
   request: IncomingMessage,
   options: AdoptOptions<Data, In> = {},
 ): Connection<Data> {
-  let bound = hosts.get(vel);
-  if (!bound) hosts.set(vel, (bound = { plain: vel.bind(transport), deflating: vel.bind(throughWs) }));
-  // Where `ws` deflates it may be busy with an earlier message, which frames of our own would overtake.
-  const host = ws.extensions === "" ? bound.plain : bound.deflating;
+  let host = hosts.get(vel);
+  if (!host) hosts.set(vel, (host = vel.bind(throughWs)));
+  const bound = host;
   const handshake = { url: targetOf(request), remote: remoteOf(request.socket) };
-  const open = (): Connection => host.adopt(ws, handshake, options);
-  return openSocket(host, ws, request.socket, undefined, open) as Connection<Data>;
+  const open = (): Connection => bound.adopt(ws, handshake, options);
+  return openSocket(bound, ws, request.socket, undefined, open) as Connection<Data>;
 }

@@ -30,10 +30,13 @@ class Link {
   readonly net: Duplex;
   /** How this socket compresses; the same object for all that do it in the same way. */
   readonly deflate: Deflate | undefined;
+  /** What {@link closeInOrder} stands before. */
+  readonly close: WsSocket["close"];
   connection: Connection | undefined;
 
-  constructor(host: Host<WsSocket>, net: Duplex, deflate: Deflate | undefined) {
+  constructor(host: Host<WsSocket>, { close }: WsSocket, net: Duplex, deflate: Deflate | undefined) {
     this.host = host;
+    this.close = close;
     this.net = net;
     this.deflate = deflate;
   }
@@ -67,7 +70,10 @@ export const transport: Transport<WsSocket, Buffer> = {
   maxConnections: maxConnections(),
   size: (text) => Buffer.byteLength(text),
   afterTurn(flush) {
-    setImmediate(flush);
+    turns.add(flush);
+    setImmediate(() => {
+      if (turns.delete(flush)) flush();
+    });
   },
   frame: (outgoing, deflate) => buildFrames(outgoing, deflate as Deflate | undefined),
   group: (ws) => (ws as LinkedSocket)[link].deflate,
@@ -98,17 +104,46 @@ export const transport: Transport<WsSocket, Buffer> = {
   },
 };
 
-/** {@link transport} for sockets on which others send through `ws` too: each message goes through it, in order. */
+/**
+ * {@link transport} for sockets on which others send through `ws` too, and which `ws` closes as it likes: each message
+ * goes through it, so that the order is that of the calls. The socket is corked to the end of the turn, so what the turn
+ * produced leaves in one write here too.
+ */
 export const throughWs: Transport<WsSocket> = {
   name: transport.name,
   capabilities: transport.capabilities,
-  send: transport.send.bind(transport),
+  send(ws, payload, compress) {
+    cork((ws as LinkedSocket)[link].net);
+    return transport.send(ws, payload, compress);
+  },
   close: transport.close.bind(transport),
   ...pick("terminate", "buffered", "ping", "pause", "size"),
 };
 
 function pick<Name extends keyof Transport<WsSocket>>(...names: Name[]): Pick<Transport<WsSocket>, Name> {
   return Object.fromEntries(names.map((name) => [name, transport[name]])) as Pick<Transport<WsSocket>, Name>;
+}
+
+/** The sockets that are corked until this turn of the event loop ends. */
+const corked = new Set<Duplex>();
+
+function cork(net: Duplex): void {
+  if (corked.has(net)) return;
+  if (corked.size === 0) setImmediate(uncork);
+  corked.add(net);
+  net.cork();
+}
+
+function uncork(): void {
+  const sockets = [...corked];
+  corked.clear();
+  for (const net of sockets) net.uncork();
+}
+
+/** Writes at once what waits for a socket. */
+export function flushSocket(ws: WsSocket): void {
+  const own = (ws as Partial<LinkedSocket>)[link];
+  if (own?.connection) own.host.flush(own.connection);
 }
 
 /** Ways to compress that are in use, so that sockets of the same way are of the same group. */
@@ -141,8 +176,9 @@ export function openSocket(
   deflate: Deflate | undefined,
   open: () => Connection,
 ): Connection {
-  const own = new Link(host, net, deflate);
+  const own = new Link(host, ws, net, deflate);
   (ws as LinkedSocket)[link] = own;
+  ws.close = closeInOrder;
   ws.on("message", onMessage);
   ws.on("pong", onPong);
   ws.on("error", onError);
@@ -158,6 +194,22 @@ function maxConnections(): number {
   } catch {
     return 10_000; // no Linux
   }
+}
+
+/** What waits for the end of this turn of the event loop. */
+const turns = new Set<() => void>();
+
+/**
+ * Stands before {@link WsSocket.close}, by which `ws` answers a close frame and violations too, while it is still
+ * reading the packet that held them: what earlier messages of that packet were answered leaves first, as nothing may
+ * follow a close frame (RFC 6455, section 5.5.1).
+ */
+function closeInOrder(this: WsSocket, code?: number, reason?: string): void {
+  const { connection, close } = (this as LinkedSocket)[link];
+  if (connection?.isOpen) {
+    for (const flush of [...turns]) if (turns.delete(flush)) flush();
+  }
+  close.call(this, code, reason);
 }
 
 function onMessage(this: LinkedSocket, data: Buffer, isBinary: boolean): void {

@@ -8,7 +8,7 @@ import type { Duplex } from "node:stream";
 import { reject, type Accepted, type Host, type Vel } from "@vel/core";
 import { ignore, writeAnswer } from "./answer.ts";
 import { findFault, headersOf, pathOf, remoteOf, targetOf } from "./handshake.ts";
-import { deflateOf, openSocket, transport } from "./transport.ts";
+import { deflateOf, flushSocket, openSocket, transport } from "./transport.ts";
 import { createWsServer, type WsServer, type WsSocket } from "./ws.ts";
 
 /** Settings of {@link upgradeHandler}. */
@@ -147,6 +147,7 @@ export class Upgrader {
       server = createWsServer({
         maxPayload,
         compress,
+        closing: flushSocket,
         chooseProtocol: () => this.#accepted?.protocol,
         responseHeaders: () => this.#accepted?.headers ?? [],
       });

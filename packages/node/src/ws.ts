@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { WebSocketServer } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
 
 /** A socket of `ws`, as far as the transport uses it. */
 export interface WsSocket {
@@ -21,7 +21,7 @@ export interface WsSocket {
     flushed: (error?: Error | null) => void,
   ): void;
   ping(data?: Uint8Array): void;
-  close(code: number, reason: string): void;
+  close(code?: number, reason?: string): void;
   terminate(): void;
   pause(): void;
   resume(): void;
@@ -42,23 +42,33 @@ export interface WsServerOptions {
   readonly compress: boolean;
   /** Chooses the subprotocol; asked only when the client offered some. */
   chooseProtocol(): string | undefined;
+  /** Called before a close frame is written, for whatever reason: the peer's close is answered by `ws` itself. */
+  closing(ws: WsSocket): void;
   /** Gives the further headers of the response. */
   responseHeaders(): readonly (readonly [name: string, value: string])[];
 }
 
 /** Makes a {@link WsServer}: no list of clients, pings answered by itself, `ws` inflates and never deflates. */
-export function createWsServer({ maxPayload, compress, chooseProtocol, responseHeaders }: WsServerOptions): WsServer {
+export function createWsServer(options: WsServerOptions): WsServer {
+  // `ws` answers a close within the turn in which it came, before what the handler has sent in that turn has left.
+  class Socket extends WebSocket {
+    override close(code?: number, reason?: string | Buffer): void {
+      options.closing(this);
+      super.close(code, reason);
+    }
+  }
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
     // Without context takeover a frame can be shared, and inflating keeps no memory of what came before.
-    perMessageDeflate: compress && { serverNoContextTakeover: true, clientNoContextTakeover: true },
+    perMessageDeflate: options.compress && { serverNoContextTakeover: true, clientNoContextTakeover: true },
     autoPong: true,
-    maxPayload,
-    handleProtocols: () => chooseProtocol() ?? false,
+    maxPayload: options.maxPayload,
+    handleProtocols: () => options.chooseProtocol() ?? false,
+    WebSocket: Socket,
   });
   server.on("headers", (lines: string[]) => {
-    for (const [name, value] of responseHeaders()) lines.push(`${name}: ${value}`);
+    for (const [name, value] of options.responseHeaders()) lines.push(`${name}: ${value}`);
   });
   return server;
 }

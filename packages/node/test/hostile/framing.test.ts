@@ -46,7 +46,7 @@ test.each<[name: string, code: number, ...bytes: Buffer[]]>([
 ])("closes on %s", async (_, code, ...bytes) => {
   const { wire, ended } = await openPair(target);
   wire.write(...bytes);
-  expect(await ending(wire)).toMatchObject({ code, texts: [], pongs: [] });
+  expect(await ending(wire)).toMatchObject({ code, pongs: [] });
   expect(await ended).toMatchObject({ code, by: "local" });
 });
 
@@ -102,7 +102,8 @@ test("5.2: a masked payload is unmasked, whatever the key and however long", asy
   }
   wire.write(frame(8, ""));
   const { texts } = await ending(wire);
-  expect(texts).toEqual(sizes.map((size) => Buffer.alloc(size, "vel").toString()));
+  expect(texts.map(({ length }) => length)).toEqual(sizes);
+  for (const text of texts) expect(text === Buffer.alloc(text.length, "vel").toString()).toBe(true);
 });
 
 test("5: a conversation that comes in chunks of one byte is the same conversation", async () => {
