@@ -55,7 +55,7 @@ class Reader {
       this.#isOpen = true;
       offset = chunk.length - (this.#head.length - end - 4);
     }
-    while (offset < chunk.length && this.fault === undefined) {
+    while (offset < chunk.length && this.fault === undefined && this.count < messages) {
       if (this.#position < 8) {
         const expected =
           [0x82, 126, size >> 8, size & 255][this.#position] ?? (this.count >>> ((7 - this.#position) * 8)) & 255;

@@ -8,6 +8,8 @@ import { createConnection, createServer, type AddressInfo, type Socket } from "n
 /** A running proxy. */
 export interface Proxy {
   readonly port: number;
+  /** Whether new connections are reset at once: nobody comes back before it is false again. */
+  isShut: boolean;
   /** Resets every connection there is. */
   reset(): void;
   /** Forwards nothing more on the connections there are, and keeps them open; new ones work. */
@@ -19,6 +21,10 @@ export interface Proxy {
 export async function startProxy(target: number): Promise<Proxy> {
   const pairs = new Set<readonly [client: Socket, server: Socket]>();
   const proxy = createServer((client) => {
+    if (handle.isShut) {
+      client.resetAndDestroy();
+      return;
+    }
     const server = createConnection({ port: target, host: "127.0.0.1" });
     const pair = [client, server] as const;
     pairs.add(pair);
@@ -32,8 +38,9 @@ export async function startProxy(target: number): Promise<Proxy> {
     }
   });
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
-  return {
+  const handle: Proxy = {
     port: (proxy.address() as AddressInfo).port,
+    isShut: false,
     reset() {
       for (const [client, server] of pairs) {
         client.resetAndDestroy();
@@ -57,4 +64,5 @@ export async function startProxy(target: number): Promise<Proxy> {
       await new Promise((resolve) => proxy.close(resolve));
     },
   };
+  return handle;
 }
