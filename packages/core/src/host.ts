@@ -28,9 +28,18 @@ export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<
   const turn = transport.frame && transport.afterTurn ? new Turn(transport.afterTurn.bind(transport)) : undefined;
   const wire = (socket: Socket): Wire => ({ transport: transport, socket, turn });
   return {
+    get maxPayload() {
+      return Math.max(...server.routes.map(({ limits }) => limits.maxPayload), server.limitsFor({}).maxPayload);
+    },
+    get compression() {
+      return transport.capabilities.compression && server.routes.some(({ compression }) => compression !== false);
+    },
     handshakeTimeout: server.handshakeTimeout,
     matches: (path) => server.routes.some((route) => route.pattern.matches(path)),
     upgrade: (handshake) => decide(server, transport, handshake),
+    abandon(accepted) {
+      if (accepted instanceof Admitted) accepted.abandon();
+    },
     open(socket, accepted) {
       if (!(accepted instanceof Admitted)) throw new TypeError("Host.open() takes what Host.upgrade() gave");
       return accepted.open(server, wire(socket));

@@ -122,12 +122,21 @@ export interface Refused {
  * comes twice or too late is ignored.
  */
 export interface Host<Socket> {
+  /**
+   * The largest message that any route lets in now, in bytes: for runtimes that have one limit for the whole server.
+   * What is right for one connection stands in {@link Accepted}.
+   */
+  readonly maxPayload: number;
+  /** Whether any route compresses now: for runtimes that have one setting for the whole server. */
+  readonly compression: boolean;
   /** How long a handshake may take, in milliseconds: an adapter that accepts TCP connections holds them to it too. */
   readonly handshakeTimeout: number;
   /** Tells whether a route answers this path (the part of the target before `?`). */
   matches(path: string): boolean;
   /** Decides on a request. Never rejects: a failing guard or handler is a 500. */
   upgrade(handshake: Handshake): MaybePromise<Accepted | Refused>;
+  /** Tells that an accepted request becomes no connection, where the handshake's signal does not say so. */
+  abandon(accepted: Accepted): void;
   /** Starts a connection, once 101 is written and before the first message is handed in. */
   open(socket: Socket, accepted: Accepted): Connection;
   /**

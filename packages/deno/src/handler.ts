@@ -1,0 +1,119 @@
+/**
+ * What `Deno.serve` needs to serve a Vel.
+ *
+ * @module
+ */
+import { reject, type Connection, type HeaderList, type Host, type Remote, type Vel } from "@vel/core";
+import { transport, type DenoSocket } from "./transport.ts";
+
+/** What Deno tells of a request, as far as it is used. */
+export interface DenoInfo {
+  readonly remoteAddr: object;
+}
+
+/** Settings of {@link handler}. */
+export interface HandlerOptions<Info> {
+  /** Answers what is no WebSocket request, as in `Deno.serve`. Default: 404. */
+  fetch?: (request: Request, info: Info) => Response | Promise<Response>;
+}
+
+/** What this file needs of the runtime. */
+interface Runtime {
+  upgradeWebSocket(request: Request, options: object): { response: Response; socket: DenoSocket };
+}
+
+/** How often somebody who waits for `drained()` is looked after, in milliseconds: Deno does not tell. */
+const drainInterval = 10;
+
+/**
+ * Makes a handler for `Deno.serve`.
+ *
+ * @throws {VelError} `ERR_VEL_UNSUPPORTED` when a feature requires what Deno lacks; `@vel/node` on Deno has it.
+ * @example
+ * Deno.serve({ port: 3000 }, handler(vel, { fetch: app.fetch }));
+ */
+export function handler<Info extends DenoInfo = DenoInfo>(
+  vel: Vel,
+  { fetch }: HandlerOptions<Info> = {},
+): (request: Request, info: Info) => Promise<Response> {
+  const host = vel.bind(transport);
+  return async (request, info) => {
+    const { pathname, search } = new URL(request.url);
+    const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
+    if (isUpgrade && host.matches(pathname)) return upgrade(host, vel, request, info, pathname + search);
+    return (await fetch?.(request, info)) ?? answer(reject(404));
+  };
+}
+
+async function upgrade(
+  host: Host<DenoSocket>,
+  vel: Vel,
+  request: Request,
+  info: DenoInfo,
+  url: string,
+): Promise<Response> {
+  const remote = remoteOf(info); // only readable before the upgrade
+  const { headers, signal } = request;
+  const accepted = await host.upgrade({ url, headers, remote, signal, raw: request });
+  if (!accepted.accept) return answer(accepted);
+  const { Deno } = globalThis as unknown as { Deno: Runtime };
+  let upgraded: ReturnType<Runtime["upgradeWebSocket"]>;
+  try {
+    upgraded = Deno.upgradeWebSocket(request, {});
+  } catch {
+    host.abandon(accepted);
+    return answer(reject(400, { body: "Not a WebSocket handshake" }));
+  }
+  const { response, socket } = upgraded;
+  // By the header, since the option refuses a protocol that the client listed without a space after the comma.
+  if (accepted.protocol !== undefined) response.headers.set("sec-websocket-protocol", accepted.protocol);
+  for (const [name, value] of accepted.headers) response.headers.append(name, value);
+
+  let connection: Connection | undefined;
+  socket.binaryType = "arraybuffer";
+  socket.addEventListener("open", () => {
+    connection = host.open(socket, accepted);
+    watchDrain(host, vel, socket, connection);
+  });
+  socket.addEventListener("message", ({ data }) => {
+    if (!connection || data === undefined) return;
+    if (typeof data === "string") host.message(connection, data);
+    else host.message(connection, new Uint8Array(data), data.byteLength);
+  });
+  // `close` follows, with code 0 where no close frame came, and sometimes comes twice: core takes the first.
+  socket.addEventListener("close", ({ code = 0, reason = "", wasClean = false }) => {
+    if (connection) host.close(connection, code, reason, wasClean);
+    else host.abandon(accepted);
+  });
+  return response;
+}
+
+/** Looks again and again while more waits than was told to be drained; one timer only while there is something to see. */
+function watchDrain(host: Host<DenoSocket>, { clock }: Vel, socket: DenoSocket, connection: Connection): void {
+  const look = (): void => {
+    if (!connection.isOpen) return;
+    host.drain(connection);
+    if (socket.bufferedAmount > 0) clock.setTimeout(look, drainInterval);
+    else isWatching = false;
+  };
+  let isWatching = false;
+  const send = socket.send.bind(socket);
+  socket.send = (data) => {
+    send(data);
+    if (isWatching || socket.bufferedAmount === 0) return;
+    isWatching = true;
+    clock.setTimeout(look, drainInterval);
+  };
+}
+
+function remoteOf({ remoteAddr }: DenoInfo): Remote | undefined {
+  const { hostname, port } = remoteAddr as { hostname?: string; port?: number };
+  if (hostname === undefined) return undefined;
+  return port === undefined ? { address: hostname } : { address: hostname, port };
+}
+
+function answer({ status, headers, body }: { status: number; headers: HeaderList; body: string }): Response {
+  const list = new Headers();
+  for (const [name, value] of headers) list.append(name, value);
+  return new Response(body, { status, headers: list });
+}
