@@ -53,6 +53,7 @@ export const closeCodes: Readonly<Record<number, CloseCode>> = {
   1014: { name: "bad gateway", reconnect: true },
   1015: { name: "TLS failure", reconnect: true },
   4001: { name: "not authenticated", reconnect: false },
+  4002: { name: "refused", reconnect: false },
   4003: { name: "not allowed", reconnect: false },
   4400: { name: "bad request", reconnect: false },
   4401: { name: "token expired", reconnect: "fresh-token" },

@@ -84,13 +84,19 @@ function endOfString(text: string, start: number): number {
 }
 
 function assertNotPoisoned(value: unknown): void {
-  if (typeof value !== "object" || value === null) return;
-  if (!Array.isArray(value)) {
-    const inner = Object.hasOwn(value, "constructor") ? (value as { constructor: unknown }).constructor : undefined;
-    const reachesPrototype = typeof inner === "object" && inner !== null && Object.hasOwn(inner, "prototype");
-    if (Object.hasOwn(value, "__proto__") || reachesPrototype) {
+  const left = [value]; // a stack of its own: the depth is whatever the limit allows
+  while (left.length > 0) {
+    const next = left.pop();
+    if (typeof next !== "object" || next === null) continue;
+    if (!Array.isArray(next) && isPoisoned(next)) {
       throw new InvalidMessageError("Message has a key that would reach a prototype");
     }
+    for (const child of Object.values(next)) left.push(child);
   }
-  for (const child of Object.values(value)) assertNotPoisoned(child);
+}
+
+function isPoisoned(value: object): boolean {
+  if (Object.hasOwn(value, "__proto__")) return true;
+  const inner = Object.hasOwn(value, "constructor") ? (value as { constructor: unknown }).constructor : undefined;
+  return typeof inner === "object" && inner !== null && Object.hasOwn(inner, "prototype");
 }

@@ -50,7 +50,6 @@ describe("listHeaders()", () => {
           if (!(error instanceof TypeError)) throw error;
         }
         passed += list.length;
-        // eslint-disable-next-line no-control-regex -- control characters are what it is about
         return list.every(
           ([name, value]) => /^[!-~]+$/.test(name) && !/[:\s]/.test(name) && !/[\0\r\n\x7f]/.test(value),
         );

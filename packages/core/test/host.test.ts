@@ -191,6 +191,20 @@ describe("Host.upgrade()", () => {
     expect(errors).toEqual([expect.stringMatching(/TypeError: Invalid value of header/)]);
   });
 
+  it("does not report what fails because the client has left: nobody is there to be answered", async () => {
+    const { vel, ask, errors, events } = setup();
+    const left = new AbortController();
+    vel
+      .with(({ signal }) => {
+        left.abort();
+        signal.throwIfAborted();
+      })
+      .websocket("/ws", {});
+    expect(await ask("/ws", { signal: left.signal })).toMatchObject({ accept: false });
+    expect(errors).toEqual([]);
+    expect(events).toEqual([]);
+  });
+
   it("survives an onError that throws or rejects", async () => {
     const lines: unknown[] = [];
     const original = console.error;
