@@ -21,6 +21,9 @@ import type { ErrorContext } from "./report.ts";
 import { validate, type StandardSchemaV1 } from "./standard-schema.ts";
 import type { Capabilities, Remote, Transport } from "./transport.ts";
 
+/** How often a transport that does not tell is asked whether it has drained, in milliseconds. */
+const drainInterval = 10;
+
 const noBytes = new Uint8Array(0);
 
 /** What a connection needs of the server that it belongs to. */
@@ -275,6 +278,10 @@ export class LiveConnection implements Connection, OutboxOwner {
     if (this.#limits.onFull === "close") this.close(1013, "send buffer full");
   }
 
+  onBacked(): void {
+    if (this.#transport.drains === false) this.#lookLater();
+  }
+
   onDrained(): void {
     this.#notifyAll(this.#drains);
   }
@@ -357,6 +364,15 @@ export class LiveConnection implements Connection, OutboxOwner {
   #setPaused(isPaused: boolean): void {
     if (this.#transport.pause) this.#attempt(() => this.#transport.pause?.(this.#socket, isPaused));
     else if (isPaused) this.close(1008, "too many messages wait");
+  }
+
+  /** Asks for what the transport does not tell, until it has drained. */
+  #lookLater(): void {
+    this.#owner.clock.setTimeout(() => {
+      if (!this.#isOpen) return;
+      this.hasDrained();
+      if (this.#outbox.isBacked) this.#lookLater();
+    }, drainInterval);
   }
 
   /** Tells those who hold the connection that it is not open any more. */

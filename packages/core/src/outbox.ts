@@ -25,6 +25,8 @@ export interface Wire {
 export interface OutboxOwner {
   /** A message of so many bytes is dropped, because the send buffer is full. */
   onDropped(size: number): void;
+  /** More than half of the send buffer's limit waits. */
+  onBacked(): void;
   /** Less than half of the send buffer's limit waits, after more did. */
   onDrained(): void;
   /** The transport has thrown. */
@@ -89,7 +91,7 @@ export class Outbox {
     this.messages++;
     this.bytes += outgoing.size;
     const left = turn ? waiting + outgoing.size : (this.bufferedAmount ?? 0);
-    if (left > this.#limit / 2) this.#isBacked = true;
+    if (left > this.#limit / 2) this.#back();
     return this.#isBacked ? "queued" : "sent";
   }
 
@@ -155,8 +157,14 @@ export class Outbox {
       return "closed";
     }
     if (status === "dropped") return this.#drop(outgoing);
-    if (status === "queued") this.#isBacked = true;
+    if (status === "queued") this.#back();
     return status === "closed" ? status : "sent";
+  }
+
+  #back(): void {
+    if (this.#isBacked) return;
+    this.#isBacked = true;
+    this.#owner.onBacked();
   }
 
   #drop({ size }: Outgoing): SendStatus {

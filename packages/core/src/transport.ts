@@ -53,6 +53,11 @@ export interface Transport<Socket, Frame = never> {
   readonly capabilities: Capabilities;
   /** How many sockets the runtime can hold at once. Default: 10,000. */
   readonly maxConnections?: number;
+  /**
+   * Whether {@link Host.drain} is called. Where the runtime does not tell, core looks every 10 ms, and only while somebody
+   * has reason to wait. Default: true.
+   */
+  readonly drains?: boolean;
   /** Sends one message and says what became of it. `compress` is a wish. Must not keep the payload. */
   send(socket: Socket, payload: Payload, compress: boolean): SendStatus;
   /** Starts the closing handshake. Code and reason are checked already. */

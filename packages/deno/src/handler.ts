@@ -22,9 +22,6 @@ interface Runtime {
   upgradeWebSocket(request: Request, options: object): { response: Response; socket: DenoSocket };
 }
 
-/** How often somebody who waits for `drained()` is looked after, in milliseconds: Deno does not tell. */
-const drainInterval = 10;
-
 /**
  * Makes a handler for `Deno.serve`.
  *
@@ -40,14 +37,13 @@ export function handler<Info extends DenoInfo = DenoInfo>(
   return async (request, info) => {
     const { pathname, search } = new URL(request.url);
     const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
-    if (isUpgrade && host.matches(pathname)) return upgrade(host, vel, request, info, pathname + search);
+    if (isUpgrade && host.matches(pathname)) return upgrade(host, request, info, pathname + search);
     return (await fetch?.(request, info)) ?? answer(reject(404));
   };
 }
 
 async function upgrade(
   host: Host<DenoSocket>,
-  vel: Vel,
   request: Request,
   info: DenoInfo,
   url: string,
@@ -73,7 +69,6 @@ async function upgrade(
   socket.binaryType = "arraybuffer";
   socket.addEventListener("open", () => {
     connection = host.open(socket, accepted);
-    watchDrain(host, vel, socket, connection);
   });
   socket.addEventListener("message", ({ data }) => {
     if (!connection || data === undefined) return;
@@ -86,24 +81,6 @@ async function upgrade(
     else host.abandon(accepted);
   });
   return response;
-}
-
-/** Looks again and again while more waits than was told to be drained; one timer only while there is something to see. */
-function watchDrain(host: Host<DenoSocket>, { clock }: Vel, socket: DenoSocket, connection: Connection): void {
-  const look = (): void => {
-    if (!connection.isOpen) return;
-    host.drain(connection);
-    if (socket.bufferedAmount > 0) clock.setTimeout(look, drainInterval);
-    else isWatching = false;
-  };
-  let isWatching = false;
-  const send = socket.send.bind(socket);
-  socket.send = (data) => {
-    send(data);
-    if (isWatching || socket.bufferedAmount === 0) return;
-    isWatching = true;
-    clock.setTimeout(look, drainInterval);
-  };
 }
 
 function remoteOf({ remoteAddr }: DenoInfo): Remote | undefined {

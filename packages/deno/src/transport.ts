@@ -37,6 +37,7 @@ export const transport: Transport<DenoSocket> = {
     buffered: true,
     maxPayload: 2 ** 26, // a larger message ends the TCP connection, ext/websocket
   }),
+  drains: false,
   send(socket, payload) {
     if (socket.readyState !== OPEN) return "closed";
     socket.send(payload);

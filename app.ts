@@ -1,0 +1,12 @@
+import { createVel } from "@vel/core";
+import { RoomManager } from "@vel/rooms";
+const runtime = (globalThis as any).Bun ? "bun" : "deno";
+const { serve } = await import(`@vel/${runtime}`);
+const vel = createVel({ compression: "auto" });
+vel.websocket("/ws", { protocols: ["chat"], open(c) { c.send(JSON.stringify(c.remote)); }, message: (c, m) => c.send(m), close(_c, i) { console.error("closed", JSON.stringify(i)); } });
+vel.use; 
+vel.websocket("/pull/:x", async (r) => { const c = await r.accept({ headers: [["set-cookie","a=1"],["set-cookie","b=2"]] }); for await (const t of c.texts()) c.send(r.params.x + t); });
+vel.websocket("/no", (r) => r.reject(401, { body: "no", headers: { "x-a": "b" } }));
+vel.websocket("/close", (r) => r.close(4001, "bad"));
+const server = await serve(vel, { hostname: "127.0.0.1", fetch: () => new Response("hi") });
+console.log(server.port);
