@@ -65,6 +65,7 @@ export function findFault(request: IncomingMessage): Answer | undefined {
   if (request.method !== "GET") return fault(405, "Method must be GET", [["Allow", "GET"]]);
   if (!isWebSocket(request)) return upgradeRequired("Upgrade must be websocket");
   if (request.httpVersion === "1.0") return fault(400, "HTTP version must be 1.1");
+  if (headers.host === undefined) return fault(400, "Host must be given"); // RFC 9112, section 3.2
   if (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0) {
     return fault(400, "A handshake has no body");
   }

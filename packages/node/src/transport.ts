@@ -229,22 +229,26 @@ function onClose(this: LinkedSocket, code: number, reason: Buffer): void {
 }
 
 /**
- * The close codes that `ws` answers a peer's violations with (its documentation, "Error codes"), less those that
- * are 1002.
+ * The close codes that `ws` answers a peer's violations with (its documentation, "Error codes"; what cannot be inflated
+ * comes as zlib's own error), less those that are 1002.
  */
 const violations: Readonly<Record<string, number>> = {
   WS_ERR_INVALID_UTF8: 1007,
   WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
   WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 1009,
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009,
+  Z_BUF_ERROR: 1007,
+  Z_DATA_ERROR: 1007,
+  Z_NEED_DICT: 1007,
 };
 
 function onError(this: LinkedSocket, error: Error & { code?: string }): void {
   const { host, connection } = this[link];
-  if (connection && error.code?.startsWith("WS_ERR_")) {
+  const { code = "" } = error;
+  if (connection && (code.startsWith("WS_ERR_") || Object.hasOwn(violations, code))) {
     // The peer's fault and nobody's error. The close frame is on its way already: this only lets core know that it
     // was this side that ended it, and why.
-    connection.close(violations[error.code] ?? 1002);
+    connection.close(violations[code] ?? 1002);
   } else {
     host.error(connection, error);
   }

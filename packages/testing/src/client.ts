@@ -4,120 +4,61 @@
  * @module
  */
 import {
+  assertCloseCode,
   DisconnectError,
-  VelError,
+  encodeJson,
+  truncateReason,
   type CloseInfo,
   type HeaderList,
-  type HeadersLike,
-  type Host,
   type Json,
-  type Outgoing,
   type Payload,
+  type ReceiveOptions,
   type Received,
-  type Remote,
-  type Transport,
-  type Vel,
 } from "@vel/core";
 import { MemorySocket } from "./memory-socket.ts";
-import { memoryTransport } from "./memory-transport.ts";
 
-/** How a client connects. */
-export interface ConnectOptions {
-  /** Headers of the handshake. Default: `host: localhost`. */
-  headers?: HeadersLike;
-  /** The subprotocols to offer. Default: none. */
-  protocols?: readonly string[];
-  /** Where the client seems to come from. Default: 127.0.0.1. */
-  remote?: Remote;
-  /** Leaves when it aborts before the handshake was answered. */
-  signal?: AbortSignal;
-  /** Messages that are on their way before the server has answered the handshake. Default: none. */
-  early?: readonly Payload[];
-  /** The transport to come through. Default: one in memory that can do everything but compress. */
-  transport?: Transport<MemorySocket, readonly Outgoing[]>;
+/** Somebody who waits for something that the server sends. */
+interface Waiter<T> {
+  resolve(value: T): void;
+  reject(error: unknown): void;
 }
+
+/** What the receiving methods take: no timeout, since no time goes by in a test. */
+type Waiting = Pick<ReceiveOptions, "signal">;
 
 /**
- * Says that a handshake was refused with an HTTP answer.
+ * The client's end of a connection made by {@link connect}.
  *
  * @example
- * await expect(connect(vel, "/nope")).rejects.toMatchObject({ status: 404 });
- */
-export class HandshakeError extends VelError<"ERR_VEL_HANDSHAKE"> {
-  override readonly name = "HandshakeError";
-  /** The HTTP status. */
-  readonly status: number;
-  /** The headers of the answer. */
-  readonly headers: Headers;
-  /** The body of the answer. */
-  readonly body: string;
-
-  constructor(status: number, headers: HeaderList, body: string) {
-    super("ERR_VEL_HANDSHAKE", `Handshake refused with ${String(status)}`);
-    this.status = status;
-    this.headers = new Headers(headers.map(([name, value]) => [name, value]));
-    this.body = body;
-  }
-}
-
-const hosts = new WeakMap<object, WeakMap<Vel, Host<MemorySocket>>>();
-const defaultTransport = memoryTransport();
-
-/** Binds a transport to a server once, as an adapter does. */
-function hostOf(vel: Vel, transport: Transport<MemorySocket, readonly Outgoing[]>): Host<MemorySocket> {
-  let bound = hosts.get(transport);
-  if (!bound) hosts.set(transport, (bound = new WeakMap()));
-  let host = bound.get(vel);
-  if (!host) bound.set(vel, (host = vel.bind(transport)));
-  return host;
-}
-
-/**
- * Connects to a route of a server in this process: the same guards, handlers and life cycle as on a network, without
- * sockets and without time. A refusal by close code is, as on a network, a connection that closes at once.
+ * import assert from "node:assert/strict";
+ * import { createVel } from "@vel/core";
+ * import { connect } from "@vel/testing";
  *
- * @param path The request's target, query included: `/ws/chat/lobby?user_id=ada`.
- * @throws {HandshakeError} When the handshake was refused with an HTTP status.
- * @throws What the signal aborted with.
- * @example
+ * const vel = createVel();
+ * vel.websocket("/ws", { message: (connection) => connection.close(4000, "enough") });
  * const client = await connect(vel, "/ws");
- * client.send("hello");
- * expect(await client.receiveText()).toBe("Echo: hello");
+ * client.sendJson({ say: "hello" });
+ * assert.deepEqual(await client.closed, { code: 4000, reason: "enough", wasClean: true, by: "remote" });
  */
-export async function connect(vel: Vel, path: string, options: ConnectOptions = {}): Promise<TestClient> {
-  const { protocols = [], remote = { address: "127.0.0.1" }, transport = defaultTransport } = options;
-  const signal = options.signal ?? new AbortController().signal;
-  const headers = new Headers({ host: "localhost" });
-  for (const [name, value] of new Headers(options.headers as ConstructorParameters<typeof Headers>[0]))
-    headers.set(name, value);
-  if (protocols.length > 0) headers.set("sec-websocket-protocol", protocols.join(", "));
-
-  signal.throwIfAborted();
-  const host = hostOf(vel, transport);
-  const answer = await host.upgrade({ url: path, headers, remote, signal, raw: undefined });
-  signal.throwIfAborted();
-  if (!answer.accept) throw new HandshakeError(answer.status, answer.headers, answer.body);
-
-  const client = new TestClient(answer.protocol ?? "", answer.headers, answer.maxPayload);
-  for (const payload of options.early ?? []) client.send(payload);
-  client.socket.open(host, host.open(client.socket, answer));
-  return client;
-}
-
-/** The client's end of a connection made by {@link connect}. */
 export class TestClient {
   /** The subprotocol in use; empty when there is none. */
   readonly protocol: string;
   /** The headers that the server added to its answer. */
   readonly headers: Headers;
-  /** Resolves when the connection has ended; `by` is `local` when the client ended it. */
+  /**
+   * Resolves when the connection has ended, after the last message; `by` is `local` when the client ended it. A client
+   * that is paused does not see a close until it reads on.
+   */
   readonly closed: Promise<CloseInfo>;
   /** The wire below. */
   readonly socket: MemorySocket;
   readonly #received: Received[] = [];
-  readonly #waiting: { resolve(payload: Received): void; reject(error: unknown): void }[] = [];
+  readonly #waiting = new Set<Waiter<Received>>();
+  /** The server answers pings in order, so each pong is the oldest one's. */
+  readonly #pings: Waiter<Uint8Array<ArrayBuffer>>[] = [];
   #info: CloseInfo | undefined;
 
+  /** Made by {@link connect}. */
   constructor(protocol: string, headers: HeaderList, maxPayload: number) {
     this.protocol = protocol;
     this.headers = new Headers(headers.map(([name, value]) => [name, value]));
@@ -126,13 +67,14 @@ export class TestClient {
     this.socket = new MemorySocket(
       {
         message: (payload) => {
-          const next = this.#waiting.shift();
+          const [next] = this.#waiting;
           if (next) next.resolve(payload);
           else this.#received.push(payload);
         },
+        pong: (data) => this.#pings.shift()?.resolve(data),
         closed: (info) => {
           this.#info = info;
-          for (const { reject } of this.#waiting.splice(0)) reject(new DisconnectError(info));
+          for (const { reject } of [...this.#waiting, ...this.#pings.splice(0)]) reject(new DisconnectError(info));
           ended(info);
         },
       },
@@ -155,56 +97,121 @@ export class TestClient {
     return this.#received;
   }
 
-  /** Sends a text or binary message. Nothing happens when the connection has ended. */
+  /**
+   * Sends a text or binary message. Nothing happens when the client has closed or the connection has ended.
+   *
+   * @throws {TypeError} When the payload is neither a string nor bytes.
+   */
   send(payload: Payload): void {
+    assertPayload(payload);
     this.socket.sendFromClient("message", payload);
   }
 
-  /** Sends a value as JSON text. */
+  /**
+   * Sends a value as JSON text.
+   *
+   * @throws {TypeError} When the value has no JSON form.
+   */
   sendJson(value: Json): void {
-    this.send(JSON.stringify(value));
+    this.send(encodeJson(value));
   }
 
-  /** Sends a pong that nobody asked for, as a sign of life. */
-  pong(data: Uint8Array = new Uint8Array()): void {
+  /**
+   * Sends a protocol ping of at most 125 bytes, as clients other than browsers can, and resolves with the data of its
+   * pong. A rejection that nobody looks at does no harm.
+   *
+   * @throws {RangeError} When the data is longer than a control frame holds (RFC 6455, section 5.5).
+   * @throws {DisconnectError} `ERR_VEL_DISCONNECTED` when the connection ends before the pong.
+   */
+  ping(data: Uint8Array = new Uint8Array()): Promise<Uint8Array<ArrayBuffer>> {
+    assertControl("Ping", data);
+    const info = this.#info;
+    if (info) return quietly(Promise.reject(new DisconnectError(info)));
     this.socket.sendFromClient("ping", data);
+    return quietly(
+      new Promise((resolve, reject) => {
+        this.#pings.push({ resolve, reject });
+      }),
+    );
+  }
+
+  /**
+   * Sends a pong of at most 125 bytes that nobody asked for, as a sign of life.
+   *
+   * @throws {RangeError} When the data is longer than a control frame holds.
+   */
+  pong(data: Uint8Array = new Uint8Array()): void {
+    assertControl("Pong", data);
+    this.socket.sendFromClient("pong", data);
   }
 
   /**
    * Waits for the next message; what came before the end is handed out after it too.
    *
-   * @throws {DisconnectError} When the connection has ended and nothing is left.
+   * @param options.signal Gives up when it aborts, and rejects with its reason. No message is lost by that.
+   * @throws {DisconnectError} `ERR_VEL_DISCONNECTED` when the connection has ended and nothing is left.
    */
-  receive(): Promise<Received> {
+  receive({ signal }: Waiting = {}): Promise<Received> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
     const payload = this.#received.shift();
     if (payload !== undefined) return Promise.resolve(payload);
     if (this.#info) return Promise.reject(new DisconnectError(this.#info));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
+      const settled = (): void => {
+        this.#waiting.delete(waiter);
+        signal?.removeEventListener("abort", onAbort);
+      };
+      const waiter: Waiter<Received> = {
+        resolve: (payload) => {
+          settled();
+          resolve(payload);
+        },
+        reject: (error) => {
+          settled();
+          reject(error);
+        },
+      };
+      const onAbort = (): void => {
+        waiter.reject(signal?.reason);
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+      this.#waiting.add(waiter);
     });
   }
 
-  /** Waits for the next message. @throws {TypeError} When it is binary. */
-  async receiveText(): Promise<string> {
-    const payload = await this.receive();
+  /**
+   * Waits for the next message, as {@link TestClient.receive} does.
+   *
+   * @throws {TypeError} When it is binary; it is consumed.
+   */
+  async receiveText(options?: Waiting): Promise<string> {
+    const payload = await this.receive(options);
     if (typeof payload !== "string") throw new TypeError("Expected a text message, got a binary one");
     return payload;
   }
 
-  /** Waits for the next message. @throws {TypeError} When it is text. */
-  async receiveBytes(): Promise<Uint8Array<ArrayBuffer>> {
-    const payload = await this.receive();
+  /**
+   * Waits for the next message, as {@link TestClient.receive} does.
+   *
+   * @throws {TypeError} When it is text; it is consumed.
+   */
+  async receiveBytes(options?: Waiting): Promise<Uint8Array<ArrayBuffer>> {
+    const payload = await this.receive(options);
     if (typeof payload === "string") throw new TypeError("Expected a binary message, got a text one");
     return payload;
   }
 
-  /** Waits for the next message and parses it. `T` is what the test expects it to be; nothing is checked. */
-
-  async receiveJson<T = unknown>(): Promise<T> {
-    return JSON.parse(await this.receiveText()) as T;
+  /**
+   * Waits for the next message and parses it. `T` is what the test expects it to be; nothing is checked.
+   *
+   * @throws {TypeError} When it is binary; it is consumed.
+   * @throws {SyntaxError} When it is not JSON; it is consumed.
+   */
+  async receiveJson<T = unknown>(options?: Waiting): Promise<T> {
+    return JSON.parse(await this.receiveText(options)) as T;
   }
 
-  /** Iterates over messages until the connection ends. */
+  /** Iterates over messages until the connection ends. Leaving the loop does not close. */
   async *messages(): AsyncGenerator<Received, void, undefined> {
     while (this.#received.length > 0 || this.#info === undefined) {
       try {
@@ -216,12 +223,23 @@ export class TestClient {
     }
   }
 
-  /** Closes with the closing handshake. Without a code the server sees 1005, as with a browser's `close()`. */
-  close(code = 1005, reason = ""): void {
-    this.socket.closeFromClient(code, reason);
+  /**
+   * Closes with the closing handshake; what the server sent before it answers still arrives.
+   *
+   * @param code Default: none, so that the server sees 1005, as with a browser's `close()`.
+   * @param reason Cut to 123 bytes of UTF-8; not sent without a code. Default: empty.
+   * @throws {RangeError} When the code may not be sent.
+   */
+  close(code?: number, reason = ""): void {
+    if (code === undefined) {
+      this.socket.closeFromClient(1005, "");
+      return;
+    }
+    assertCloseCode(code);
+    this.socket.closeFromClient(code, truncateReason(reason));
   }
 
-  /** Cuts the connection without a close frame: the server sees 1006. */
+  /** Cuts the connection without a close frame: the server sees 1006, and what is on its way is lost. */
   drop(): void {
     this.socket.cut("client");
   }
@@ -240,4 +258,21 @@ export class TestClient {
   silence(): void {
     this.socket.isSilent = true;
   }
+}
+
+/** Checks what a test sends, since types can be lied to. */
+export function assertPayload(payload: Payload): void {
+  if (typeof payload !== "string" && !((payload as unknown) instanceof Uint8Array)) {
+    throw new TypeError(`Payload must be a string or Uint8Array, got ${typeof payload}: use sendJson() for values`);
+  }
+}
+
+function assertControl(name: string, { byteLength }: Uint8Array): void {
+  if (byteLength > 125) throw new RangeError(`${name} data must be at most 125 bytes, got ${String(byteLength)}`);
+}
+
+/** Whoever awaits it sees its rejection; when nobody does, that is no unhandled one. */
+function quietly<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }

@@ -1,4 +1,6 @@
-export { connect, HandshakeError, TestClient, type ConnectOptions } from "./client.ts";
+export { TestClient } from "./client.ts";
+export { connect, type ConnectOptions } from "./connect.ts";
+export { HandshakeError } from "./handshake-error.ts";
 export { ManualClock } from "./manual-clock.ts";
 export type { MemorySocket } from "./memory-socket.ts";
 export { memoryTransport, type MemoryTransportOptions } from "./memory-transport.ts";

@@ -1,67 +1,23 @@
 /**
- * A WebSocket in memory: two ends, and a wire between them that keeps order and never delivers at once.
+ * A WebSocket in memory: two ends, and a wire in each direction.
  *
  * @module
  */
 import { payloadSize, type CloseInfo, type Connection, type Host, type Payload, type Received } from "@vel/core";
+import { Wire, type CloseFrame, type Frame } from "./wire.ts";
 
 /** What the client's end is told. */
 export interface ClientEnd {
   message(payload: Received): void;
+  pong(data: Uint8Array<ArrayBuffer>): void;
   closed(info: CloseInfo): void;
 }
 
-type Frame =
-  | { readonly kind: "message" | "ping" | "pong"; readonly payload: Received }
-  | { readonly kind: "close"; readonly code: number; readonly reason: string };
-
-/** One direction of the wire. */
-class Wire {
-  isPaused = false;
-  readonly #frames: Frame[] = [];
-  readonly #deliver: (frame: Frame) => void;
-  readonly #onEmpty: () => void;
-  #bytes = 0;
-  #isRunning = false;
-
-  constructor(deliver: (frame: Frame) => void, onEmpty: () => void) {
-    this.#deliver = deliver;
-    this.#onEmpty = onEmpty;
-  }
-
-  /** Bytes of messages that the other end has not read. */
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  push(frame: Frame): void {
-    this.#frames.push(frame);
-    if (frame.kind === "message") this.#bytes += payloadSize(frame.payload);
-    this.run();
-  }
-
-  clear(): void {
-    this.#frames.length = 0;
-    this.#bytes = 0;
-  }
-
-  /** Reads on, frame by frame, each in a microtask of its own. */
-  run(): void {
-    if (this.#isRunning) return;
-    this.#isRunning = true;
-    queueMicrotask(() => {
-      this.#isRunning = false;
-      const frame = this.isPaused ? undefined : this.#frames.shift();
-      if (!frame) return;
-      if (frame.kind === "message") this.#bytes -= payloadSize(frame.payload);
-      this.#deliver(frame);
-      if (this.#frames.length > 0) this.run();
-      else this.#onEmpty();
-    });
-  }
-}
-
-/** A connection between a server in this process and a client in this process. Behaves as `ws` on a real network does. */
+/**
+ * A connection between a server in this process and a client in this process. Behaves as `ws` on a real network does:
+ * what was sent before a close arrives before it, nothing arrives after the end, and the server's end comes first, as
+ * the server is who closes the TCP connection (RFC 6455, section 7.1.1).
+ */
 export class MemorySocket {
   /** A dead peer: it reads, and answers neither pings nor a close. */
   isSilent = false;
@@ -70,10 +26,16 @@ export class MemorySocket {
   readonly #client: ClientEnd;
   readonly #maxPayload: number;
   #server: { readonly host: Host<MemorySocket>; readonly connection: Connection } | undefined;
-  /** What each side closed with first. */
-  #serverClose: { code: number; reason: string } | undefined;
-  #clientClose: { code: number; reason: string } | undefined;
-  #isOver = false;
+  /** Whether each side has sent its close frame. */
+  #hasServerClosed = false;
+  #hasClientClosed = false;
+  /** The server's close frame, once the client has read it and has answered it or needs not to. */
+  #heard: CloseFrame | undefined;
+  /** Whether the client broke the rules: the server does not listen to it any more, its answer to the close included. */
+  #isViolated = false;
+  #isCut = false;
+  #isServerOver = false;
+  #isClientOver = false;
 
   constructor(client: ClientEnd, maxPayload: number) {
     this.#client = client;
@@ -84,32 +46,29 @@ export class MemorySocket {
       },
       () => this.#server?.host.drain(this.#server.connection),
     );
-    this.#toServer = new Wire(
-      (frame) => {
-        this.#atServer(frame);
-      },
-      () => undefined,
-    );
+    this.#toServer = new Wire((frame) => {
+      this.#atServer(frame);
+    });
   }
 
-  /** Connects the server's end. What the client sent before is delivered now. */
+  /** Connects the server's end, in the same turn in which the client sent its early messages. */
   open(host: Host<MemorySocket>, connection: Connection): void {
     this.#server = { host, connection };
-    this.#toServer.run();
   }
 
-  // What the server does, see MemoryTransport.
+  // What the server does, see memoryTransport().
 
   /** Sends a message or ping from the server. */
   sendFromServer(kind: "message" | "ping", payload: Payload): void {
-    if (!this.#isOver && !this.#serverClose) this.#toClient.push({ kind, payload: own(payload) });
+    if (this.#isCut || this.#hasServerClosed) return;
+    this.#toClient.push({ kind, payload: own(payload) });
   }
 
   /** Starts the closing handshake from the server. */
   closeFromServer(code: number, reason: string): void {
-    if (this.#isOver || this.#serverClose) return;
-    this.#serverClose = { code, reason };
-    this.#toClient.push({ kind: "close", code, reason });
+    if (this.#isCut || this.#hasServerClosed) return;
+    this.#hasServerClosed = true;
+    this.#toClient.push({ kind: "close", code, reason, isAnswer: false });
   }
 
   /** Bytes that the client has not read. */
@@ -119,74 +78,121 @@ export class MemorySocket {
 
   /** Stops or goes on reading at the server. */
   pauseServer(isPaused: boolean): void {
-    this.#toServer.isPaused = isPaused;
-    this.#toServer.run();
+    this.#toServer.pause(isPaused);
   }
 
   // What the client does, see TestClient.
 
-  /** Sends a message or ping from the client. */
-  sendFromClient(kind: "message" | "ping", payload: Payload): void {
-    if (!this.#isOver && !this.#clientClose)
-      this.#toServer.push({ kind: kind === "ping" ? "pong" : kind, payload: own(payload) });
+  /** Sends a message, ping or pong from the client. */
+  sendFromClient(kind: "message" | "ping" | "pong", payload: Payload): void {
+    if (this.#isCut || this.#hasClientClosed) return;
+    this.#toServer.push({ kind, payload: own(payload) });
   }
 
-  /** Starts the closing handshake from the client. */
+  /** Starts the closing handshake from the client; 1005 stands for no code. */
   closeFromClient(code: number, reason: string): void {
-    if (this.#isOver || this.#clientClose) return;
-    this.#clientClose = { code, reason };
-    this.#toServer.push({ kind: "close", code, reason });
+    if (this.#isCut || this.#hasClientClosed) return;
+    this.#hasClientClosed = true;
+    this.#toServer.push({ kind: "close", code, reason, isAnswer: false });
   }
 
   /** Stops or goes on reading at the client. */
   pauseClient(isPaused: boolean): void {
-    this.#toClient.isPaused = isPaused;
-    this.#toClient.run();
+    this.#toClient.pause(isPaused);
   }
 
-  /** Cuts the wire: both ends see 1006, in a later microtask. */
+  /** Cuts both wires: what is on them is lost, and in a later microtask both ends that are not over see 1006. */
   cut(by: "client" | "server"): void {
-    if (this.#isOver) return;
+    if (this.#isCut || this.#isClientOver) return;
+    this.#isCut = true;
     this.#toClient.clear();
     this.#toServer.clear();
     queueMicrotask(() => {
-      this.#end({ code: 1006, reason: "" }, false, by);
+      this.#endServer(1006, "", false);
+      this.#endClient({ code: 1006, reason: "", wasClean: false, by: by === "client" ? "local" : "remote" });
     });
   }
 
   #atClient(frame: Frame): void {
-    if (frame.kind === "message") this.#client.message(frame.payload);
-    if (this.isSilent) return;
-    if (frame.kind === "ping") this.#toServer.push({ kind: "pong", payload: frame.payload });
-    if (frame.kind === "close" && !this.#clientClose) {
-      this.#clientClose = frame;
-      this.#toServer.push(frame);
+    switch (frame.kind) {
+      case "message":
+        this.#client.message(frame.payload);
+        break;
+      case "pong":
+        this.#client.pong(bytesOf(frame.payload));
+        break;
+      case "ping":
+        if (!this.isSilent) this.sendFromClient("pong", frame.payload);
+        break;
+      case "close":
+        if (!this.#hasClientClosed) {
+          if (this.isSilent) return;
+          this.#hasClientClosed = true;
+          this.#toServer.push({ ...frame, isAnswer: true });
+        }
+        this.#heard = frame;
+        this.#finish();
     }
   }
 
   #atServer(frame: Frame): void {
     const server = this.#server;
-    if (!server) return;
-    if (frame.kind === "close") {
-      this.#end(this.#serverClose ?? frame, true, this.#serverClose ? "server" : "client");
-    } else if (frame.kind === "pong") {
-      server.host.pong(server.connection, typeof frame.payload === "string" ? new Uint8Array() : frame.payload);
-    } else {
-      const size = payloadSize(frame.payload);
-      if (size > this.#maxPayload) server.connection.close(1009);
-      else server.host.message(server.connection, frame.payload, size);
+    if (!server || this.#isServerOver) return;
+    switch (frame.kind) {
+      case "message": {
+        if (this.#isViolated) return;
+        const size = payloadSize(frame.payload);
+        this.#isViolated = size > this.#maxPayload;
+        if (this.#isViolated) server.connection.close(1009);
+        else server.host.message(server.connection, frame.payload, size);
+        break;
+      }
+      case "pong":
+        if (!this.#isViolated) server.host.pong(server.connection, bytesOf(frame.payload));
+        break;
+      case "ping":
+        // As runtimes do: answered below core.
+        if (!this.#hasServerClosed) this.#toClient.push({ kind: "pong", payload: frame.payload });
+        break;
+      case "close":
+        if (!this.#hasServerClosed) {
+          this.#hasServerClosed = true;
+          this.#toClient.push({ ...frame, isAnswer: true });
+        }
+        if (this.#isViolated) this.#endServer(1006, "", false);
+        else this.#endServer(frame.code, frame.reason, true);
+        this.#finish();
     }
   }
 
-  #end({ code, reason }: { code: number; reason: string }, wasClean: boolean, by: "client" | "server"): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
+  /** Both have said and heard everything: the client's end follows the server's. */
+  #finish(): void {
+    if (!this.#isServerOver || !this.#heard) return;
+    const { code, reason, isAnswer } = this.#heard;
+    this.#endClient({ code, reason, wasClean: true, by: isAnswer ? "local" : "remote" });
+  }
+
+  #endServer(code: number, reason: string, wasClean: boolean): void {
+    if (this.#isServerOver) return;
+    this.#isServerOver = true;
     this.#server?.host.close(this.#server.connection, code, reason, wasClean);
-    this.#client.closed({ code, reason, wasClean, by: by === "client" ? "local" : "remote" });
+  }
+
+  #endClient(info: CloseInfo): void {
+    if (this.#isClientOver) return;
+    this.#isClientOver = true;
+    this.#client.closed(info);
   }
 }
 
-/** Copies bytes: on a wire nobody shares them. */
+const encoder = new TextEncoder();
+
+/** What arrives: bytes that nobody shares, and text of which a lone surrogate has become U+FFFD, as UTF-8 has none. */
 function own(payload: Payload): Received {
-  return typeof payload === "string" ? payload : new Uint8Array(payload);
+  if (typeof payload !== "string") return new Uint8Array(payload);
+  return payload.replace(/\p{Surrogate}/gu, "\u{FFFD}");
+}
+
+function bytesOf(payload: Received): Uint8Array<ArrayBuffer> {
+  return typeof payload === "string" ? encoder.encode(payload) : payload;
 }

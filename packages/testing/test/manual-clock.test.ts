@@ -1,4 +1,5 @@
-import { ManualClock } from "@vel/testing";
+import { createVel } from "@vel/core";
+import { connect, ManualClock, memoryTransport } from "@vel/testing";
 import { describe, expect, it } from "vitest";
 
 describe("ManualClock.advance()", () => {
@@ -10,12 +11,10 @@ describe("ManualClock.advance()", () => {
     clock.setTimeout(note("first"), 10);
     clock.setTimeout(note("second"), 10);
     clock.setTimeout(note("at once"), 0);
-    clock.setTimeout(note("past"), -5);
     clock.clearTimeout(clock.setTimeout(note("never"), 5));
     await clock.advance(20);
     expect(fired).toEqual([
       ["at once", 0],
-      ["past", 0],
       ["first", 10],
       ["second", 10],
     ]);
@@ -52,8 +51,77 @@ describe("ManualClock.advance()", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it.each([-1, NaN])("refuses %d", async (milliseconds) => {
-    await expect(new ManualClock().advance(milliseconds)).rejects.toThrow(RangeError);
+  it("fires timers that timers set, when they are due within the same time", async () => {
+    const clock = new ManualClock();
+    const fired: number[] = [];
+    clock.setTimeout(() => {
+      fired.push(clock.now());
+      clock.setTimeout(() => fired.push(clock.now()), 0);
+      clock.setTimeout(() => fired.push(clock.now()), 5);
+      clock.setTimeout(() => fired.push(clock.now()), 6);
+    }, 10);
+    await clock.advance(15);
+    expect([fired, clock.now(), clock.pending]).toEqual([[10, 10, 15], 15, 1]);
+  });
+
+  it("fires no timer of the future when two go on at once, and never moves back", async () => {
+    const clock = new ManualClock();
+    const times: number[] = [];
+    for (const due of [5, 10, 15, 25]) clock.setTimeout(() => times.push(clock.now()), due);
+    await Promise.all([clock.advance(10), clock.advance(20)]);
+    expect([times, clock.now(), clock.pending]).toEqual([[5, 10, 15], 20, 1]);
+    expect(clock.wall()).toBe(Date.UTC(2026, 0, 1) + 20);
+  });
+
+  it.each([false, true])("delivers what a timer sent before the next timer fires, batches: %s", async (batches) => {
+    const clock = new ManualClock();
+    const vel = createVel({ clock });
+    const heard: [string, number][] = [];
+    vel.websocket("/ws", {
+      open(connection) {
+        for (const due of [10, 11]) clock.setTimeout(() => connection.send(String(due)), due);
+      },
+      message: (_, message) => heard.push([message as string, clock.now()]),
+    });
+    const client = await connect(vel, "/ws", { transport: memoryTransport({ batches }) });
+    const answering = (async () => {
+      for await (const message of client.messages()) client.send(message);
+    })();
+    await clock.advance(1_000);
+    expect(heard).toEqual([
+      ["10", 10],
+      ["11", 11],
+    ]);
+    client.close();
+    await answering;
+    expect(clock.pending).toBe(0);
+  });
+
+  it.each([-1, NaN, Infinity])("refuses %d", async (milliseconds) => {
+    const clock = new ManualClock();
+    await expect(clock.advance(milliseconds)).rejects.toThrow(RangeError);
+    expect(clock.now()).toBe(0);
+  });
+});
+
+describe("ManualClock.setTimeout()", () => {
+  it.each([-1, NaN, undefined as unknown as number])("refuses a delay of %s", (delay) => {
+    const clock = new ManualClock();
+    expect(() => clock.setTimeout(() => undefined, delay)).toThrow(RangeError);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("never fires after Infinity, and can be cleared", async () => {
+    const clock = new ManualClock();
+    const timer = clock.setTimeout(() => {
+      throw new Error("fired");
+    }, Infinity);
+    await clock.advance(Number.MAX_SAFE_INTEGER);
+    expect(clock.pending).toBe(1);
+    clock.clearTimeout(timer);
+    clock.clearTimeout(timer);
+    clock.clearTimeout(undefined);
+    expect(clock.pending).toBe(0);
   });
 });
 
@@ -64,5 +132,11 @@ describe("ManualClock.wall()", () => {
     clock.shiftWall(-86_400_000);
     expect([clock.now(), clock.wall()]).toEqual([1_000, 6_000 - 86_400_000]);
     expect(new ManualClock().wall()).toBe(Date.UTC(2026, 0, 1));
+  });
+
+  it.each([NaN, Infinity])("does not jump by %d", (milliseconds) => {
+    const clock = new ManualClock();
+    expect(() => clock.shiftWall(milliseconds)).toThrow(RangeError);
+    expect(clock.wall()).toBe(Date.UTC(2026, 0, 1));
   });
 });

@@ -157,7 +157,7 @@ export function header({ fin = true, rsv = 0, opcode, masked = true, length, bit
 
 /** Builds a whole frame. */
 export function build(fields: Omit<Header, "length">, payload: string | Buffer = ""): Buffer {
-  const data = Buffer.from(payload);
+  const data = typeof payload === "string" ? Buffer.from(payload) : payload;
   return Buffer.concat([header({ ...fields, length: data.byteLength }), data]);
 }
 
