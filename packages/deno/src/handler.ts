@@ -42,15 +42,15 @@ export function handler<Info extends DenoInfo = DenoInfo>(
   };
 }
 
-async function upgrade(
-  host: Host<DenoSocket>,
-  request: Request,
-  info: DenoInfo,
-  url: string,
-): Promise<Response> {
+async function upgrade(host: Host<DenoSocket>, request: Request, info: DenoInfo, url: string): Promise<Response> {
   const remote = remoteOf(info); // only readable before the upgrade
-  const { headers, signal } = request;
-  const accepted = await host.upgrade({ url, headers, remote, signal, raw: request });
+  // Deno aborts a request's signal also when it was answered well: from then on it says nothing here.
+  const gone = new AbortController();
+  const onAbort = (): void => gone.abort();
+  request.signal.addEventListener("abort", onAbort);
+  const { headers } = request;
+  const accepted = await host.upgrade({ url, headers, remote, signal: gone.signal, raw: request });
+  request.signal.removeEventListener("abort", onAbort);
   if (!accepted.accept) return answer(accepted);
   const { Deno } = globalThis as unknown as { Deno: Runtime };
   let upgraded: ReturnType<Runtime["upgradeWebSocket"]>;

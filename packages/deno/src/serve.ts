@@ -24,7 +24,7 @@ export interface RunningServer {
 
 /** What this file needs of the runtime. */
 interface Runtime {
-  serve(options: object, handler: object): { readonly addr: { readonly port: number }; shutdown(): Promise<void> };
+  serve(options: object, handler: object): { readonly addr: { readonly port: number }; readonly finished: Promise<void> };
 }
 
 /**
@@ -37,13 +37,16 @@ interface Runtime {
  */
 export function serve(vel: Vel, { port = 0, hostname, ...options }: ServeOptions = {}): RunningServer {
   const { Deno } = globalThis as unknown as { Deno: Runtime };
-  const listen = { port, ...(hostname !== undefined && { hostname }), onListen: () => undefined };
+  const stop = new AbortController();
+  const listen = { port, ...(hostname !== undefined && { hostname }), signal: stop.signal, onListen: () => undefined };
   const server = Deno.serve(listen, handler(vel, options));
   return {
     port: server.addr.port,
     async close() {
       await vel.close();
-      await server.shutdown();
+      // `shutdown()` would wait for connections that browsers keep alive.
+      stop.abort();
+      await server.finished;
     },
   };
 }
