@@ -187,7 +187,7 @@ export class LiveConnection implements Connection, OutboxOwner {
   terminate(): void {
     if (this.#info) return;
     this.#isOpen = false;
-    this.#outbox.discard();
+    this.messagesDropped += this.#outbox.discard();
     this.inbox.discard();
     this.#cut();
     this.#leave();
@@ -295,6 +295,11 @@ export class LiveConnection implements Connection, OutboxOwner {
     else this.inbox.push(payload, size);
   }
 
+  /** A ping came. */
+  receivePing(): void {
+    if (!this.#info) this.framesReceived++;
+  }
+
   /** A pong came. */
   receivePong(data: Uint8Array): void {
     if (this.#info) return;
@@ -331,7 +336,7 @@ export class LiveConnection implements Connection, OutboxOwner {
     };
     this.#info = info;
     this.#isOpen = false;
-    this.#outbox.discard();
+    this.messagesDropped += this.#outbox.discard();
     this.#owner.clock.clearTimeout(this.#closeTimer);
     this.#leave();
     this.inbox.end(new DisconnectError(info));
