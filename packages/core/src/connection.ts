@@ -68,9 +68,9 @@ export interface Connection<Data = unknown, Params = AnyParams> {
   readonly messagesSent: number;
   /** Payload bytes that {@link Connection.send} took. */
   readonly bytesSent: number;
-  /** Messages that the send buffer's policy dropped. */
+  /** Messages that were dropped: by the send buffer's policy, or taken in the turn in which the connection ended. */
   readonly messagesDropped: number;
-  /** Messages and pongs received: a sweep that finds it unchanged found a silent peer. */
+  /** Messages, pings and pongs received: a sweep that finds it unchanged found a silent peer. */
   readonly framesReceived: number;
 
   /**

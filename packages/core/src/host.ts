@@ -66,6 +66,9 @@ export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<
     message(connection: Connection, payload: Received, size?: number) {
       (connection as LiveConnection).receive(payload, size);
     },
+    ping(connection) {
+      (connection as LiveConnection).receivePing();
+    },
     pong(connection, data) {
       (connection as LiveConnection).receivePong(data);
     },

@@ -190,7 +190,7 @@ export class LiveConnection implements Connection, OutboxOwner {
   terminate(): void {
     if (this.#info) return;
     this.#isOpen = false;
-    this.#outbox.discard();
+    this.messagesDropped += this.#outbox.discard();
     this.inbox.discard();
     this.#cut();
     this.#leave();
@@ -302,6 +302,11 @@ export class LiveConnection implements Connection, OutboxOwner {
     else this.inbox.push(payload, size);
   }
 
+  /** A ping came. */
+  receivePing(): void {
+    if (!this.#info) this.framesReceived++;
+  }
+
   /** A pong came. */
   receivePong(data: Uint8Array): void {
     if (this.#info) return;
@@ -338,7 +343,7 @@ export class LiveConnection implements Connection, OutboxOwner {
     };
     this.#info = info;
     this.#isOpen = false;
-    this.#outbox.discard();
+    this.messagesDropped += this.#outbox.discard();
     this.#owner.clock.clearTimeout(this.#closeTimer);
     this.#leave();
     this.inbox.end(new DisconnectError(info));

@@ -99,6 +99,7 @@ export class Outbox {
   ping(data: Uint8Array): void {
     const { transport, socket, turn } = this.#wire;
     if (turn) {
+      if (!this.#batch) this.#waiting = this.bufferedAmount ?? 0;
       this.#enqueue(turn, new Outgoing("ping", data, data.byteLength, false));
       return;
     }
@@ -124,9 +125,11 @@ export class Outbox {
     }
   }
 
-  /** Forgets what waits for the turn's end: the socket is gone. */
-  discard(): void {
+  /** Forgets what waits for the turn's end, since the socket is gone; tells how many messages and pings that were. */
+  discard(): number {
+    const { length } = this.#batch ?? { length: 0 };
     this.#batch = undefined;
+    return length;
   }
 
   /** Bytes have left. */

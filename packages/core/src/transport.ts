@@ -155,6 +155,8 @@ export interface Host<Socket> {
   ): Connection<Data>;
   /** Hands in a message. `size` is its size in bytes where the adapter knows it already. */
   message(connection: Connection, payload: Received, size?: number): void;
+  /** Tells of a ping, which the adapter or its runtime answers: a sign of life. */
+  ping(connection: Connection): void;
   /** Tells of a pong. */
   pong(connection: Connection, data: Uint8Array): void;
   /**

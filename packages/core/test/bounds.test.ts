@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
 import { connect, HandshakeError, ManualClock, memoryTransport, settle, type TestClient } from "@vel/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { createVel, type Connection, type PendingRequest, type Vel, type VelOptions } from "../src/index.ts";
+import { limitsOf } from "../src/limits.ts";
 import { handshake, ScriptedSocket, scriptedTransport, settled } from "./scripted-transport.ts";
 
 const rejections: unknown[] = [];
@@ -380,6 +382,190 @@ describe("VelOptions.maxConnections", () => {
       }
       expect(open).toBe(expected);
     }
+  });
+});
+
+describe("The limits of a connection", () => {
+  const texts = { size: 2_000, depth: 3, keys: 5 };
+
+  it("are those that the documentation states, where nothing is said", async () => {
+    const documented = readFileSync(new URL("../src/vel.ts", import.meta.url), "utf8");
+    const defaultOf = (option: string): string | undefined =>
+      new RegExp(`Default: ([^.\\n]+?)\\.[^/]*\\*/\\s+${option}\\?:`).exec(documented)?.[1]?.replaceAll("`", "");
+    expect(["maxPayload", "json", "receiveBuffer", "sendBuffer", "limit", "onFull"].map(defaultOf)).toEqual([
+      "1 MiB",
+      "64 KiB, depth 64, 1,000 keys",
+      "1 MiB",
+      "1 MiB, then close",
+      "1 MiB",
+      "close",
+    ]);
+    expect(limitsOf({})).toEqual({
+      maxPayload: 2 ** 20,
+      json: { size: 2 ** 16, depth: 64, keys: 1_000 },
+      receiveBuffer: 2 ** 20,
+      sendBuffer: 2 ** 20,
+      onFull: "close",
+    });
+    expect(["closeTimeout", "handshakeTimeout"].map(defaultOf)).toEqual(["10,000", "5,000"]);
+    const clock = new ManualClock();
+    const delays: number[] = [];
+    const vel = createVel({
+      clock: Object.assign(Object.create(clock) as ManualClock, {
+        now: () => clock.now(),
+        wall: () => clock.wall(),
+        setTimeout: (callback: () => void, delay: number) => (delays.push(delay), clock.setTimeout(callback, delay)),
+        clearTimeout: (timer: unknown) => {
+          clock.clearTimeout(timer);
+        },
+      }),
+    });
+    vel.websocket("/ws", {});
+    const client = await connect(vel, "/ws");
+    await Promise.all([vel.close(), client.closed]);
+    expect([...new Set(delays)]).toEqual([5_000, 10_000]);
+  });
+
+  it("are the route's over the server's: maxPayload", async () => {
+    const { vel } = setup({ maxPayload: 10 });
+    vel.websocket("/server", {}).websocket("/route", { maxPayload: 20 });
+    const host = vel.bind(scriptedTransport());
+    expect(await host.upgrade(handshake("/server"))).toMatchObject({ maxPayload: 10 });
+    expect(await host.upgrade(handshake("/route"))).toMatchObject({ maxPayload: 20 });
+    for (const [path, fits] of [
+      ["/server", 10],
+      ["/route", 20],
+    ] as const) {
+      const client = await connect(vel, path);
+      client.send("x".repeat(fits));
+      await settle();
+      expect(client.isOpen).toBe(true);
+      client.send("x".repeat(fits + 1));
+      expect(await client.closed).toMatchObject({ code: 1009 });
+    }
+  });
+
+  it("are the route's over the server's, value by value: json", async () => {
+    const { vel } = setup({ json: texts });
+    const schema = {
+      "~standard": { version: 1 as const, vendor: "test", validate: (value: unknown) => ({ value: value as object }) },
+    };
+    const hooks = {
+      schema,
+      message: (connection: Connection) => connection.send("fits"),
+      invalid: (connection: Connection) => connection.send("does not"),
+    };
+    vel.websocket("/server", hooks).websocket("/route", { ...hooks, json: { depth: 4 } });
+    const keys = (count: number): string =>
+      JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${String(i)}`, i])));
+    const nested = (depth: number): string => "[".repeat(depth) + "]".repeat(depth);
+    const long = (size: number): string => JSON.stringify("x".repeat(size - 2));
+    for (const [path, depth] of [
+      ["/server", 3],
+      ["/route", 4],
+    ] as const) {
+      const client = await connect(vel, path);
+      for (const text of [keys(5), nested(depth), long(2_000)]) {
+        client.send(text);
+        expect(await client.receiveText(), text).toBe("fits");
+      }
+      for (const text of [keys(6), nested(depth + 1), long(2_001)]) {
+        client.send(text);
+        expect(await client.receiveText(), text).toBe("does not");
+      }
+    }
+  });
+
+  it("are the route's over the server's: sendBuffer", async () => {
+    const { vel } = setup({ sendBuffer: { limit: 10, onFull: "drop" } });
+    const connections: Connection[] = [];
+    const open = (connection: Connection): unknown => connections.push(connection);
+    vel
+      .websocket("/server", { open })
+      .websocket("/larger", { open, sendBuffer: { limit: 20 } })
+      .websocket("/closing", { open, sendBuffer: { onFull: "close" } });
+    for (const path of ["/server", "/larger", "/closing"]) (await connect(vel, path)).pause();
+    const [server, larger, closing] = connections as [Connection, Connection, Connection];
+    for (const connection of connections) for (let count = 0; count < 3; count++) connection.send("x".repeat(11));
+    expect(server).toMatchObject({ messagesSent: 1, messagesDropped: 2, isOpen: true });
+    expect(larger).toMatchObject({ messagesSent: 2, messagesDropped: 1, isOpen: true });
+    expect(closing).toMatchObject({ messagesSent: 1, messagesDropped: 1, isOpen: false });
+  });
+
+  it("are the route's over the server's: receiveBuffer, which stops reading, and loses nothing", async () => {
+    const { vel } = setup({ receiveBuffer: { limit: 1_000 } });
+    const gates = { "/server": gate(), "/route": gate() };
+    const got: Record<string, number> = { "/server": 0, "/route": 0 };
+    const hooks = {
+      open: (connection: Connection) => gates[connection.route as keyof typeof gates].passed,
+      message: (connection: Connection) => (got[connection.route] = (got[connection.route] ?? 0) + 1),
+    };
+    vel.websocket("/server", hooks).websocket("/route", { ...hooks, receiveBuffer: { limit: 2_000 } });
+    for (const [path, limit] of [
+      ["/server", 1_000],
+      ["/route", 2_000],
+    ] as const) {
+      const paused: boolean[] = [];
+      const memory = memoryTransport();
+      const client = await connect(vel, path, {
+        transport: {
+          ...memory,
+          pause(socket, isPaused) {
+            paused.push(isPaused);
+            memory.pause?.(socket, isPaused);
+          },
+        },
+      });
+      // A message of 36 bytes counts as 100.
+      for (let count = 0; count < limit / 100; count++) client.send("x".repeat(36));
+      await settle();
+      expect(paused).toEqual([]);
+      for (let count = 0; count < 100; count++) client.send("x".repeat(36));
+      await settle();
+      expect(paused).toEqual([true]);
+      gates[path].open();
+      await settle();
+      expect(got[path]).toBe(limit / 100 + 100);
+      expect(paused.at(-1)).toBe(false);
+    }
+  });
+
+  it("are options of adopt() too", () => {
+    const { vel } = setup({ maxPayload: 10, sendBuffer: { limit: 10 } });
+    const host = vel.bind(scriptedTransport());
+    const sockets = [new ScriptedSocket(), new ScriptedSocket()] as const;
+    const wire = { url: "/", remote: undefined };
+    host.message(host.adopt(sockets[0], wire), "x".repeat(11));
+    host.message(host.adopt(sockets[1], wire, { maxPayload: 11 }), "x".repeat(11));
+    expect(sockets.map(({ closes }) => closes.map(({ code }) => code))).toEqual([[1009], []]);
+    expect(() => host.adopt(new ScriptedSocket(), wire, { maxPayload: 0 })).toThrow(/"maxPayload"/);
+  });
+
+  it("are checked when the server is made and when a route is registered", () => {
+    const wrong: VelOptions[] = [
+      { maxPayload: 0 },
+      { maxPayload: Number.NaN },
+      { json: { size: -1 } },
+      { json: { depth: 0 } },
+      { json: { keys: "7" as never } },
+      { receiveBuffer: { limit: 0 } },
+      { sendBuffer: { limit: 0 } },
+      { compression: { threshold: -1 } },
+      { compression: { windowBits: 8 } },
+      { compression: { memoryLimit: 0 } },
+    ];
+    for (const options of wrong) {
+      const server = (): unknown => {
+        const vel = createVel(options);
+        return vel.websocket("/ws", {});
+      };
+      expect(server, JSON.stringify(options)).toThrow(RangeError);
+      expect(() => createVel().websocket("/ws", options as object), JSON.stringify(options)).toThrow(RangeError);
+    }
+    for (const options of [{ closeTimeout: 0 }, { handshakeTimeout: -1 }, { maxConnections: 0 }]) {
+      expect(() => createVel(options)).toThrow(RangeError);
+    }
+    expect(() => createVel({ sendBuffer: { onFull: "queue" as never } })).toThrow(TypeError);
   });
 });
 

@@ -356,6 +356,22 @@ describe("What waits for the end of a turn", () => {
     expect(connection.send("x")).toBe("sent");
   });
 
+  // A ping began its turn without looking at the transport: what had waited in some turn before counted again.
+  it("counts what waits now, also where a ping comes first in its turn", async () => {
+    const { transport, socket, connection } = await one({ sendBuffer: { limit: 100, onFull: "drop" } });
+    socket.buffered = 100;
+    expect(connection.send("x")).toBe("queued");
+    transport.endTurn();
+    socket.buffered = 0;
+    connection.ping();
+    expect(connection.send("x".repeat(2))).not.toBe("dropped");
+    expect(connection.send("x")).not.toBe("dropped");
+    transport.endTurn();
+    socket.buffered = 101;
+    connection.ping();
+    expect(connection.send("x")).toBe("dropped");
+  });
+
   it("is closed with 1013 after what was let in, by the first message over the limit", async () => {
     const { vel, socket, connection } = await one({ sendBuffer: { limit: 100 } });
     const dropped: number[] = [];

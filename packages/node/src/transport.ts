@@ -30,13 +30,10 @@ class Link {
   readonly net: Duplex;
   /** How this socket compresses; the same object for all that do it in the same way. */
   readonly deflate: Deflate | undefined;
-  /** What {@link closeInOrder} stands before. */
-  readonly close: WsSocket["close"];
   connection: Connection | undefined;
 
-  constructor(host: Host<WsSocket>, { close }: WsSocket, net: Duplex, deflate: Deflate | undefined) {
+  constructor(host: Host<WsSocket>, net: Duplex, deflate: Deflate | undefined) {
     this.host = host;
-    this.close = close;
     this.net = net;
     this.deflate = deflate;
   }
@@ -70,10 +67,7 @@ export const transport: Transport<WsSocket, Buffer> = {
   maxConnections: maxConnections(),
   size: (text) => Buffer.byteLength(text),
   afterTurn(flush) {
-    turns.add(flush);
-    setImmediate(() => {
-      if (turns.delete(flush)) flush();
-    });
+    setImmediate(flush);
   },
   frame: (outgoing, deflate) => buildFrames(outgoing, deflate as Deflate | undefined),
   group: (ws) => (ws as LinkedSocket)[link].deflate,
@@ -149,11 +143,11 @@ export function flushSocket(ws: WsSocket): void {
 /** Ways to compress that are in use, so that sockets of the same way are of the same group. */
 const deflates = new Map<string, Deflate>();
 
-/** Reads off what `ws` negotiated how to compress; undefined for not at all. */
-export function deflateOf(ws: WsSocket, threshold: number, windowBits: number): Deflate | undefined {
-  if (!ws.extensions.startsWith("permessage-deflate")) return undefined;
+/** Reads off the response's `Sec-WebSocket-Extensions` how to compress; undefined for not at all. */
+export function deflateOf(extensions: string, threshold: number, windowBits: number): Deflate | undefined {
+  if (!extensions.startsWith("permessage-deflate")) return undefined;
   // A client may ask for a smaller window than ours; 8 is one that zlib cannot make (RFC 7692, section 7.1.2.1).
-  const asked = Number(/server_max_window_bits=(\d+)/.exec(ws.extensions)?.[1] ?? 15);
+  const asked = Number(/server_max_window_bits=(\d+)/.exec(extensions)?.[1] ?? 15);
   if (asked < 9) return undefined;
   const bits = Math.min(asked, windowBits);
   const key = `${String(threshold)} ${String(bits)}`;
@@ -176,10 +170,10 @@ export function openSocket(
   deflate: Deflate | undefined,
   open: () => Connection,
 ): Connection {
-  const own = new Link(host, ws, net, deflate);
+  const own = new Link(host, net, deflate);
   (ws as LinkedSocket)[link] = own;
-  ws.close = closeInOrder;
   ws.on("message", onMessage);
+  ws.on("ping", onPing);
   ws.on("pong", onPong);
   ws.on("error", onError);
   ws.on("close", onClose);
@@ -196,25 +190,14 @@ function maxConnections(): number {
   }
 }
 
-/** What waits for the end of this turn of the event loop. */
-const turns = new Set<() => void>();
-
-/**
- * Stands before {@link WsSocket.close}, by which `ws` answers a close frame and violations too, while it is still
- * reading the packet that held them: what earlier messages of that packet were answered leaves first, as nothing may
- * follow a close frame (RFC 6455, section 5.5.1).
- */
-function closeInOrder(this: WsSocket, code?: number, reason?: string): void {
-  const { connection, close } = (this as LinkedSocket)[link];
-  if (connection?.isOpen) {
-    for (const flush of [...turns]) if (turns.delete(flush)) flush();
-  }
-  close.call(this, code, reason);
-}
-
 function onMessage(this: LinkedSocket, data: Buffer, isBinary: boolean): void {
   const { host, connection } = this[link];
   if (connection) host.message(connection, isBinary ? toBytes(data) : data.toString(), data.byteLength);
+}
+
+function onPing(this: LinkedSocket): void {
+  const { host, connection } = this[link];
+  if (connection) host.ping(connection);
 }
 
 function onPong(this: LinkedSocket, data: Buffer): void {

@@ -59,6 +59,8 @@ export class Upgrader {
   readonly #pending = new Set<() => void>();
   /** What the response that is being written says. Only set while {@link WsServer.handleUpgrade} runs. */
   #accepted: Accepted | undefined;
+  /** What that response says of extensions, parameters included. */
+  #extensions = "";
 
   constructor(host: Host<WsSocket>) {
     this.host = host;
@@ -125,7 +127,7 @@ export class Upgrader {
         isOpen = true;
         socket.off("error", ignore); // `ws` has its own by now
         const { threshold = 0, windowBits = 0 } = accepted.compression || {};
-        const deflate = deflateOf(ws, threshold, windowBits);
+        const deflate = deflateOf(this.#extensions, threshold, windowBits);
         const connection = openSocket(this.host, ws, socket, deflate, () => this.host.open(ws, accepted));
         if (ws.extensions === "") return;
         this.#inflating++;
@@ -149,7 +151,10 @@ export class Upgrader {
         compress,
         closing: flushSocket,
         chooseProtocol: () => this.#accepted?.protocol,
-        responseHeaders: () => this.#accepted?.headers ?? [],
+        responseHeaders: (extensions) => {
+          this.#extensions = extensions;
+          return this.#accepted?.headers ?? [];
+        },
       });
       this.#servers.set(key, server);
     }

@@ -13,7 +13,7 @@ export interface WsSocket {
   readonly readyState: number;
   /** Bytes that wait to leave, framing included. */
   readonly bufferedAmount: number;
-  /** The extensions in use, as the response's header names them; empty when there are none. */
+  /** The names of the extensions in use, without their parameters; empty when there are none. */
   readonly extensions: string;
   send(
     data: string | Uint8Array,
@@ -44,9 +44,11 @@ export interface WsServerOptions {
   chooseProtocol(): string | undefined;
   /** Called before a close frame is written, for whatever reason: the peer's close is answered by `ws` itself. */
   closing(ws: WsSocket): void;
-  /** Gives the further headers of the response. */
-  responseHeaders(): readonly (readonly [name: string, value: string])[];
+  /** Gives the further headers of the response, whose `Sec-WebSocket-Extensions` is `extensions`, or empty. */
+  responseHeaders(extensions: string): readonly (readonly [name: string, value: string])[];
 }
+
+const extensionsHeader = "Sec-WebSocket-Extensions: ";
 
 /** Makes a {@link WsServer}: no list of clients, pings answered by itself, `ws` inflates and never deflates. */
 export function createWsServer(options: WsServerOptions): WsServer {
@@ -68,7 +70,8 @@ export function createWsServer(options: WsServerOptions): WsServer {
     WebSocket: Socket,
   });
   server.on("headers", (lines: string[]) => {
-    for (const [name, value] of options.responseHeaders()) lines.push(`${name}: ${value}`);
+    const extensions = lines.find((line) => line.startsWith(extensionsHeader))?.slice(extensionsHeader.length) ?? "";
+    for (const [name, value] of options.responseHeaders(extensions)) lines.push(`${name}: ${value}`);
   });
   return server;
 }

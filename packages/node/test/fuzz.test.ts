@@ -12,33 +12,36 @@ import { deferred, frame, handshake, Wire } from "./kit.ts";
 const run = promisify(execFile);
 const fixture = fileURLToPath(new URL("fixtures/fuzz.ts", import.meta.url));
 
-test("20,000 mutated frames crash nothing, leave nothing behind and are nobody's error", async () => {
-  const { stdout } = await run(process.execPath, ["--expose-gc", "--conditions=@vel/source", fixture, "20000", "1"]);
-  const { codes, growth, messages, ...rest } = JSON.parse(stdout) as {
-    readonly codes: Readonly<Record<string, number>>;
-    readonly growth: number;
-    readonly messages: number;
-  };
-  expect(rest).toEqual({
-    sent: 20_000,
-    opened: 20_000,
-    closed: 20_000,
-    connections: 0,
-    isPrototypeClean: true,
-    errors: [],
-    uncaught: [],
-  });
-  expect(growth).toBeLessThan(2 ** 25);
-  // They came as far as they should: some are messages still, others are refused for one reason or another.
-  expect(messages).toBeGreaterThan(0);
-  for (const code of ["1002", "1006", "1007", "1009"]) expect(codes[code], code).toBeGreaterThan(0);
-});
+test(
+  "20,000 mutated frames crash nothing, leave nothing behind and are nobody's error",
+  { timeout: 120_000 },
+  async () => {
+    const { stdout } = await run(process.execPath, ["--expose-gc", "--conditions=@vel/source", fixture, "20000", "1"]);
+    const { codes, growth, messages, ...rest } = JSON.parse(stdout) as {
+      readonly codes: Readonly<Record<string, number>>;
+      readonly growth: number;
+      readonly messages: number;
+    };
+    expect(rest).toEqual({
+      sent: 20_000,
+      opened: 20_000,
+      closed: 20_000,
+      connections: 0,
+      isPrototypeClean: true,
+      errors: [],
+      uncaught: [],
+    });
+    expect(growth).toBeLessThan(2 ** 25);
+    // They came as far as they should: some are messages still, others are refused for one reason or another.
+    expect(messages).toBeGreaterThan(0);
+    for (const code of ["1002", "1006", "1007", "1009"]) expect(codes[code], code).toBeGreaterThan(0);
+  },
+);
 
 // What zlib says of a corrupt frame was once an error of the server, so that any client could fill its log.
 test.each([
   ["cannot be inflated", Buffer.from([0xff, 0xff, 0xff, 0xff])],
-  ["refers to what never was", Buffer.from([0x02, 0x08, 0x20, 0x00])],
-  ["is cut short", deflateRawSync(Buffer.from("hello ".repeat(50))).subarray(0, 5)],
+  ["refers to what never was", deflateRawSync(Buffer.from("hello hello"), { dictionary: Buffer.from("hello hello") })],
 ])("A compressed message that %s closes with 1007 and is not told to onError", async (_name, payload) => {
   const errors: unknown[] = [];
   const ended = deferred<CloseInfo>();
@@ -58,7 +61,8 @@ test.each([
   wire.write(frame(0x40 | 1, payload), frame(8, Buffer.from([3, 232])));
   const info = await ended.promise;
   await closed;
-  if (got.length === 0) expect(info).toMatchObject({ code: 1007, by: "local" });
+  expect(info).toMatchObject({ code: 1007, by: "local" });
+  expect(got).toEqual([]);
   expect(errors).toEqual([]);
   await server.close();
 });

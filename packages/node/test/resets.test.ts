@@ -20,7 +20,7 @@ interface Report {
   readonly uncaught: readonly string[];
 }
 
-test("2,000 resets at five moments of an async upgrade leave nothing behind", async () => {
+test("2,000 resets at five moments of an async upgrade leave nothing behind", { timeout: 120_000 }, async () => {
   const { stdout } = await run(process.execPath, ["--expose-gc", "--conditions=@vel/source", fixture, "2000"]);
   const { start, first, all, counts, errors, uncaught } = JSON.parse(stdout) as Report;
   expect({ errors, uncaught }).toEqual({ errors: [], uncaught: [] });

@@ -151,11 +151,13 @@ export class MemorySocket {
         if (!this.#isViolated) server.host.pong(server.connection, bytesOf(frame.payload));
         break;
       case "ping":
-        // As runtimes do: answered below core.
+        // As runtimes do: answered below core, which only counts it.
+        server.host.ping(server.connection);
         if (!this.#hasServerClosed) this.#toClient.push({ kind: "pong", payload: frame.payload });
         break;
       case "close":
         if (!this.#hasServerClosed) {
+          server.host.flush(server.connection);
           this.#hasServerClosed = true;
           this.#toClient.push({ ...frame, isAnswer: true });
         }

@@ -311,3 +311,38 @@ describe("MemorySocket", () => {
     expect(handled).toEqual(fits ? [payload, "next"] : []);
   });
 });
+
+describe("memoryTransport({ batches: true })", () => {
+  it("delivers what was sent in the turn in which the peer's close came, and counts what was not", async () => {
+    const vel = createVel();
+    const connections: Connection[] = [];
+    vel.websocket("/ws", {
+      open: (connection) => connections.push(connection),
+      message: (connection, message) => connection.send(message),
+    });
+    const transport = memoryTransport({ batches: true });
+    const client = await connect(vel, "/ws", { transport });
+    client.send("a");
+    client.send("b");
+    client.close(1000);
+    await client.closed;
+    expect(client.received).toEqual(["a", "b"]);
+    expect(connections[0]?.messagesDropped).toBe(0);
+
+    await connect(vel, "/ws", { transport });
+    const [, cut] = connections;
+    cut?.send("never leaves");
+    cut?.terminate();
+    await settle();
+    expect(cut?.messagesDropped).toBe(1);
+  });
+
+  it("counts the client's pings as signs of life", async () => {
+    const vel = createVel();
+    let connection: Connection | undefined;
+    vel.websocket("/ws", { open: (opened) => void (connection = opened) });
+    const client = await connect(vel, "/ws");
+    await client.ping();
+    expect(connection?.framesReceived).toBe(1);
+  });
+});

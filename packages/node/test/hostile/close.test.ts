@@ -1,9 +1,53 @@
 /** Ends that no proper client makes: RFC 6455, sections 5.5.1 and 7. */
-import { expect, test } from "vitest";
-import { frame } from "../kit.ts";
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { setImmediate } from "node:timers/promises";
+import type { Clock } from "@vel/core";
+import { afterEach, expect, test } from "vitest";
+import { frame, handshake, Wire } from "../kit.ts";
 import { build, ending, openPair, serveTarget } from "./target.ts";
 
-const target = serveTarget();
+/** Times that were set and not cleared. They are up when a test says so. */
+const alarms = new Map<unknown, { callback: () => void; delay: number }>();
+
+const clock: Clock = {
+  now: () => 0,
+  wall: () => 0,
+  setTimeout(callback, delay) {
+    const key = Symbol("alarm");
+    alarms.set(key, { callback, delay });
+    return key;
+  },
+  clearTimeout: (key) => void alarms.delete(key),
+};
+
+const closeTimeout = 1_234;
+const target = serveTarget({ clock, closeTimeout }, (vel) => {
+  vel.websocket("/thinking", {
+    async upgrade() {
+      await setImmediate();
+      return {};
+    },
+    message: (connection, message) => connection.send(message),
+  });
+  vel.websocket("/leaving", {
+    open(connection) {
+      connection.send("bye");
+      connection.close(4000);
+    },
+  });
+});
+
+afterEach(async () => {
+  // A guard that was thinking when its client left has a turn to come to its end.
+  for (let turn = 0; turn < 10 && alarms.size > 0; turn++) await setImmediate();
+  expect([...alarms.values()]).toEqual([]);
+});
+
+/** Lets the time be up that closing handshakes are waited for. */
+function timeIsUp(): void {
+  for (const { callback, delay } of [...alarms.values()]) if (delay === closeTimeout) callback();
+}
 
 /** The payload of a close frame. */
 function closing(code: number, reason: string | Buffer = ""): Buffer {
@@ -128,3 +172,58 @@ test.each<[when: string, ...bytes: Buffer[]]>([
   expect(ends).toBe(1);
   expect(connection.isOpen).toBe(false);
 });
+
+test.each<[what: string, ...bytes: Buffer[]]>([
+  ["nothing"],
+  ["messages and pings", frame(1, "never mind"), frame(9, "alive")],
+  ["half a close frame", frame(8, closing(4000)).subarray(0, 5)],
+  ["half a message", build({ opcode: 1 }, "x".repeat(500)).subarray(0, 100)],
+])("7.1.1: a client that answers the server's close with %s is cut off when the time is up", async (_, ...bytes) => {
+  const { wire, connection, ended } = await openPair(target, "/echo", {}, { allowHalfOpen: true });
+  connection.close(4000, "go");
+  await wire.until("go");
+  wire.write(...bytes);
+  expect(connection.closeInfo).toBeUndefined();
+  timeIsUp();
+  expect(await ended).toEqual({ code: 4000, reason: "go", wasClean: false, by: "local" });
+  wire.socket.destroy();
+  await wire.ended.catch(() => undefined); // a reset
+});
+
+test("CVE row 8: 300 resets at random moments throw nothing and leave nothing", async () => {
+  const random = randomNumbers(8);
+  const paths = ["/echo", "/thinking", "/leaving", "/nowhere"];
+  const frames = [frame(1, "a", false), frame(9, "b"), frame(0, "c"), build({ opcode: 2 }, Buffer.alloc(3_000))];
+  const talk = (path: string): Buffer =>
+    Buffer.concat([Buffer.from(handshake(path)), ...frames, ...frames, frame(8, closing(1000))]);
+  const attack = async (): Promise<void> => {
+    const bytes = talk(paths[random(paths.length)] ?? "");
+    const wire = await Wire.open(target.port);
+    const isAnswered = random(2) === 0;
+    const end = random(bytes.byteLength + 1);
+    const written = new Promise((resolve) => wire.socket.write(bytes.subarray(0, end), resolve));
+    const answered = isAnswered && end > handshake("/echo").length + 10 ? once(wire.socket, "data") : undefined;
+    await Promise.race([answered ?? written, wire.ended]);
+    for (let turns = random(4); turns > 0; turns--) await setImmediate();
+    wire.socket.resetAndDestroy();
+    await wire.ended;
+  };
+  const sockets = new Set<Socket>();
+  const onConnection = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  };
+  target.server.server.on("connection", onConnection);
+  for (let i = 0; i < 300; i += 20) await Promise.all(Array.from({ length: 20 }, attack));
+  while (sockets.size > 0) await setImmediate();
+  target.server.server.off("connection", onConnection);
+});
+
+/** Whole numbers below a limit that are the same in every run (Lehmer's generator). */
+function randomNumbers(seed: number): (limit: number) => number {
+  let state = seed;
+  return (limit) => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state % limit;
+  };
+}

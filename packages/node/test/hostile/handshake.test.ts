@@ -1,6 +1,7 @@
 /** Requests that no proper client sends: RFC 6455, section 4, and what HTTP (RFC 9112) makes possible below it. */
 import { once } from "node:events";
 import type { Socket } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { ask, frame, handshake, Wire } from "../kit.ts";
 import { ending, serveTarget } from "./target.ts";
@@ -19,6 +20,16 @@ const target = serveTarget({ origins: "any" }, (vel) => {
   vel.websocket("/chat", { protocols: ["chat.v2", "chat.v1"] });
   vel.websocket("/deflate", { compression: true, message: (connection, message) => connection.send(message) });
   vel.websocket("/denied", { upgrade: (request) => request.reject(401, { body: "Who are you?" }) });
+  vel.websocket("/guarded", {
+    async upgrade(request) {
+      for (let turn = 0; turn < 20; turn++) await setImmediate();
+      return request.query.has("key") ? {} : request.reject(401);
+    },
+    message(connection, message) {
+      seen.push(String(message));
+      connection.send(message);
+    },
+  });
   vel.websocket("/failing", {
     upgrade() {
       throw new Error("secret");
@@ -269,6 +280,17 @@ test("4.2.1: what follows the handshake in its packet waits until the request wa
   wire.write(handshake("/echo"), ...Array.from({ length: 1_000 }, (_, i) => frame(1, String(i))), frame(8, ""));
   const { texts } = await ending(wire);
   expect(texts).toEqual(Array.from({ length: 1_000 }, (_, i) => String(i)));
+});
+
+test.each([
+  ["none of them reaches the handler of a request that is refused", "/guarded", [401, 0]],
+  ["all of them reach, in order, the handler of one that is let in", "/guarded?key=1", [101, 2_000]],
+] as const)("10.5: 2,000 messages come before a guard has answered: %s", async (_, path, [status, count]) => {
+  seen.length = 0;
+  const wire = await Wire.open(target.port);
+  wire.write(handshake(path), ...Array.from({ length: 2_000 }, (__, i) => frame(1, String(i))), frame(8, ""));
+  expect(await wire.ended).toMatch(new RegExp(`^HTTP/1\\.1 ${String(status)} `));
+  expect(seen).toEqual(Array.from({ length: count }, (__, i) => String(i)));
 });
 
 test("4.1: a second request behind the handshake is a violation, not a request", async () => {

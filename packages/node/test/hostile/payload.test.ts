@@ -98,7 +98,7 @@ test.each<[name: string, misuse: (connection: Connection) => unknown]>([
   ["an ArrayBuffer as a message", (connection) => connection.send(new ArrayBuffer(64) as never)],
   ["an array as a message", (connection) => connection.send([1, 2, 3] as never)],
   ["an object with a length as a message", (connection) => connection.send({ length: 64 } as never)],
-  ["a function as JSON", (connection) => connection.sendJson((() => 1) as never)],
+  ["a function as JSON", (connection) => connection.sendJson(() => 1)],
   ["a number as a ping's data", (connection) => connection.ping(64 as never)],
   ["a text as a ping's data", (connection) => connection.ping("data" as never)],
   ["a Uint16Array as a ping's data", (connection) => connection.ping(new Uint16Array(8) as never)],
