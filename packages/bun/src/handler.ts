@@ -20,7 +20,7 @@ export interface HandlerOptions<Server> {
 
 /** The two properties that {@link handler} gives to `Bun.serve`. */
 export interface BunHandler<Server> {
-  fetch(this: void, request: Request, server: Server): Promise<Response | undefined>;
+  fetch(request: Request, server: Server): Promise<Response | undefined>;
   readonly websocket: {
     readonly maxPayloadLength: number;
     readonly backpressureLimit: number;
@@ -29,6 +29,7 @@ export interface BunHandler<Server> {
     open(socket: never): void;
     message(socket: never, message: string | Uint8Array): void;
     drain(socket: never): void;
+    ping(socket: never, data: Uint8Array): void;
     pong(socket: never, data: Uint8Array): void;
     close(socket: never, code: number, reason: string): void;
   };
@@ -40,7 +41,8 @@ export interface BunHandler<Server> {
  *
  * @throws {VelError} `ERR_VEL_UNSUPPORTED` when a feature requires what Bun lacks.
  * @example
- * Bun.serve({ port: 3000, ...handler(vel, { fetch: app.fetch }) });
+ * const { fetch, websocket } = handler(vel, { fetch: (request) => new Response(request.url) });
+ * // Bun.serve({ port: 3000, fetch, websocket });
  */
 export function handler<Server extends BunServer = BunServer>(
   vel: Vel,
@@ -69,6 +71,9 @@ export function handler<Server extends BunServer = BunServer>(
       },
       drain({ data: { connection } }: BunSocket) {
         if (connection) host.drain(connection);
+      },
+      ping({ data: { connection } }: BunSocket) {
+        if (connection) host.ping(connection);
       },
       pong({ data: { connection } }: BunSocket, data) {
         if (connection) host.pong(connection, new Uint8Array(data));

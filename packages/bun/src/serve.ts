@@ -33,7 +33,7 @@ interface Runtime {
  * @throws {Error} Bun's own error when it cannot listen.
  * @throws {VelError} `ERR_VEL_UNSUPPORTED` when a feature requires what Bun lacks.
  * @example
- * const server = serve(vel, { port: 3000, fetch: app.fetch });
+ * const server = serve(vel, { port: 3000, fetch: () => new Response("hello") });
  */
 export function serve(vel: Vel, { port = 0, hostname, ...options }: ServeOptions = {}): RunningServer {
   const { Bun } = globalThis as unknown as { Bun: Runtime };

@@ -27,7 +27,8 @@ interface Runtime {
  *
  * @throws {VelError} `ERR_VEL_UNSUPPORTED` when a feature requires what Deno lacks; `@vel/node` on Deno has it.
  * @example
- * Deno.serve({ port: 3000 }, handler(vel, { fetch: app.fetch }));
+ * const answer = handler(vel, { fetch: (request) => new Response(request.url) });
+ * // Deno.serve({ port: 3000 }, answer);
  */
 export function handler<Info extends DenoInfo = DenoInfo>(
   vel: Vel,

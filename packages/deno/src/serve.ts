@@ -24,7 +24,10 @@ export interface RunningServer {
 
 /** What this file needs of the runtime. */
 interface Runtime {
-  serve(options: object, handler: object): { readonly addr: { readonly port: number }; readonly finished: Promise<void> };
+  serve(
+    options: object,
+    handler: object,
+  ): { readonly addr: { readonly port: number }; readonly finished: Promise<void> };
 }
 
 /**
@@ -33,7 +36,7 @@ interface Runtime {
  * @throws {Error} Deno's own error when it cannot listen.
  * @throws {VelError} `ERR_VEL_UNSUPPORTED` when a feature requires what Deno lacks.
  * @example
- * const server = serve(vel, { port: 3000, fetch: app.fetch });
+ * const server = serve(vel, { port: 3000, fetch: () => new Response("hello") });
  */
 export function serve(vel: Vel, { port = 0, hostname, ...options }: ServeOptions = {}): RunningServer {
   const { Deno } = globalThis as unknown as { Deno: Runtime };

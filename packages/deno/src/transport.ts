@@ -17,7 +17,7 @@ export interface DenoSocket {
 }
 
 /** What Deno's socket events have, each some of it. */
-export interface SocketEvent {
+interface SocketEvent {
   readonly data?: string | ArrayBuffer;
   readonly code?: number;
   readonly reason?: string;

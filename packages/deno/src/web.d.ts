@@ -1,3 +1,4 @@
+/* eslint-disable no-var -- as globals are declared */
 // What Deno and every web type library have, for this package's own compiler run alone.
 interface Request {
   readonly url: string;
