@@ -4,8 +4,11 @@
  * @module
  */
 
-/** Headers in any of the usual spellings. Several values of one name (`set-cookie`) come as pairs. */
-export type HeadersLike = Headers | Readonly<Record<string, string>> | readonly (readonly [string, string])[];
+/**
+ * Headers in any of the usual spellings. Several values of one name (`set-cookie`) come as pairs of name and value; as
+ * lists of strings to the compiler, since that is what a literal of pairs becomes.
+ */
+export type HeadersLike = Headers | Readonly<Record<string, string>> | readonly (readonly string[])[];
 
 /** Headers as they are written: in order, repeated names kept. */
 export type HeaderList = readonly (readonly [name: string, value: string])[];
@@ -21,8 +24,10 @@ const reserved = new Set(["connection", "content-length", "transfer-encoding", "
  */
 export function listHeaders(headers: HeadersLike | undefined): HeaderList {
   if (!headers) return [];
-  const list = [...(Symbol.iterator in headers ? headers : Object.entries(headers))];
-  for (const [name, value] of list) {
+  const given: Iterable<readonly string[]> = Symbol.iterator in headers ? headers : Object.entries(headers);
+  const list: [string, string][] = [];
+  for (const [name = "", value, ...more] of given) {
+    if (more.length > 0) throw new TypeError(`Header "${name}" must be a pair of name and value`);
     if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) throw new TypeError(`Invalid header name ${JSON.stringify(name)}`);
     if (typeof value !== "string" || !/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) {
       throw new TypeError(`Invalid value of header "${name}"`);
@@ -31,6 +36,7 @@ export function listHeaders(headers: HeadersLike | undefined): HeaderList {
     if (reserved.has(lower) || lower.startsWith("sec-websocket-")) {
       throw new TypeError(`Header "${name}" belongs to the handshake`);
     }
+    list.push([name, value]);
   }
   return list;
 }
