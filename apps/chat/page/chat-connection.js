@@ -184,6 +184,7 @@ export class RoomConnection {
       if (socket !== this.#socket) return;
       this.#lastHeard = performance.now();
       clearTimeout(this.#timers.silence);
+      delete this.#timers.silence;
       const frame = readFrame(data);
       if (frame) this.#receive(frame);
     };
@@ -283,7 +284,10 @@ export class RoomConnection {
     const { ping_interval, pong_timeout } = this.#config;
     this.#transmit({ type: "ping" });
     const silentFor = performance.now() - this.#lastHeard;
-    this.#expectAnswer(Math.max(pong_timeout, ping_interval + pong_timeout - silentFor));
+    // While an earlier ping waits for its answer, another one must not put the end off.
+    if (this.#timers.silence === undefined) {
+      this.#expectAnswer(Math.max(pong_timeout, ping_interval + pong_timeout - silentFor));
+    }
     this.#timers.ping = setTimeout(() => this.#ping(), ping_interval);
   }
 
@@ -306,11 +310,13 @@ export class RoomConnection {
       case "room_info":
         return this.#entered(frame);
       case "chat_message":
-      case "system_message":
-        if (frame.seq <= this.#lastSeq) return;
-        this.#lastSeq = frame.seq;
-        if (frame.type === "chat_message") this.#settle(frame);
+      case "system_message": {
+        // The receipt for a message that was sent again is as old as the message: known is only what was shown.
+        const isReceipt = frame.type === "chat_message" && this.#settle(frame);
+        if (frame.seq <= this.#lastSeq && !isReceipt) return;
+        this.#lastSeq = Math.max(this.#lastSeq, frame.seq);
         return this.#handlers.onMessage(frame);
+      }
       case "user_joined":
         return this.#handlers.onJoin(frame);
       case "user_left":
@@ -351,9 +357,9 @@ export class RoomConnection {
     for (const [id, message] of this.#outbox) this.#transmit({ type: "chat_message", message, id });
   }
 
-  /** The echo is the receipt: the message need not be sent again. @param {ChatMessage} message */
+  /** The echo is the receipt: the message need not be sent again. Tells whether it waited. @param {ChatMessage} message */
   #settle({ id, user_id }) {
-    if (id !== undefined && user_id === this.#session.identity?.userId) this.#outbox.delete(id);
+    return id !== undefined && user_id === this.#session.identity?.userId && this.#outbox.delete(id);
   }
 }
 

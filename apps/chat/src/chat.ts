@@ -9,7 +9,7 @@ import { ChatRoom, type Visit } from "./chat-room.ts";
 import { createHttp } from "./http.ts";
 import { dropSilentPeers } from "./liveness.ts";
 import { roomName } from "./names.ts";
-import type { ChatOptions } from "./settings.ts";
+import { limits, type ChatOptions } from "./settings.ts";
 import { SignIns, type SignIn } from "./sign-ins.ts";
 import { toWire, type FromServer } from "./wire.ts";
 
@@ -46,6 +46,7 @@ export function createChat(options: ChatOptions): Chat {
 
   vel.websocket("/ws/chat/:room", {
     schema: anyJson,
+    sendBuffer: { limit: limits.sendBuffer },
     async upgrade(request) {
       const token = request.query.get("token");
       if (token === null || token === "") return request.close(4001, "Missing token");
@@ -65,7 +66,7 @@ export function createChat(options: ChatOptions): Chat {
     },
     async open(connection) {
       const { signIn, roomName: room, userId, name } = connection.data;
-      signIns.attach(signIn, connection);
+      if (!signIns.attach(signIn, connection)) return;
       try {
         await rooms.join(room, connection, { userId, meta: name });
       } catch (error) {

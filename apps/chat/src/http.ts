@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { logError } from "@vel/core";
 import type { RoomManager } from "@vel/rooms";
 import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
@@ -31,8 +32,13 @@ export function createHttp({ page, signIns, rooms, pingInterval, pongTimeout }: 
   app.use(async (c, next) => {
     await next();
     for (const [name, value] of Object.entries(securityHeaders)) c.header(name, value);
+    if (c.req.path.startsWith("/chat/")) c.header("cache-control", "no-store");
   });
-  app.onError((_error, c) => c.json({ error: "internal" }, 500));
+  app.onError((error, c) => {
+    // Somebody who went away in the middle of a request is no fault of the server's.
+    if (!c.req.raw.signal.aborted) logError(error, { stage: "http" });
+    return c.json({ error: "internal" }, 500);
+  });
   app.notFound((c) => c.json({ error: "not_found" }, 404));
   app.use(bodyLimit({ maxSize: limits.body, onError: (c) => c.json({ error: "too_large" }, 413) }));
 
@@ -50,6 +56,7 @@ export function createHttp({ page, signIns, rooms, pingInterval, pongTimeout }: 
       return c.json({ error: "invalid_name", message }, 400);
     }
     const grant = await signIns.signIn(name);
+    if (!grant && signIns.isFull) return c.json({ error: "too_many_people", message: "Too many people are here" }, 503);
     if (!grant) return c.json({ error: "name_taken", message: `Somebody is here as “${name}” already` }, 409);
     return answer(c, describe(grant));
   });
@@ -63,7 +70,6 @@ export function createHttp({ page, signIns, rooms, pingInterval, pongTimeout }: 
     const signIn = await signIns.find(bearer(c));
     if (!signIn) return unauthorized(c);
     signIns.signOut(signIn);
-    for (const connection of [...signIn.connections]) connection.close(4409, "Signed out");
     return c.body(null, 204);
   });
 

@@ -20,10 +20,17 @@ export function roomName(input: unknown): string | undefined {
   return name === "." || name === ".." ? undefined : name;
 }
 
-/** What two names have in common that a reader would take for the same. */
+/**
+ * What two names have in common that a reader would take for the same: compatible forms and letters of either case are
+ * one (by way of lower and upper case, which for `ß`, `ẞ` and `ss`, `σ` and `ς` is what Unicode calls case folding), and
+ * what cannot be seen does not count.
+ */
 export function foldName(name: string): string {
-  return name.normalize("NFKC").toLowerCase();
+  return name.normalize("NFKC").replace(invisible, "").toLowerCase().toUpperCase().normalize("NFKC");
 }
+
+/** Characters that leave no mark although they are letters or symbols to Unicode, such as the Hangul fillers. */
+const invisible = /[\p{Default_Ignorable_Code_Point}\u2800]/gu;
 
 function tidy(input: unknown, longest: number): string | undefined {
   if (typeof input !== "string" || input.length > longest * 4) return undefined;
@@ -31,5 +38,6 @@ function tidy(input: unknown, longest: number): string | undefined {
     .normalize("NFC")
     .trim()
     .replace(/\p{Zs}+/gu, " ");
-  return name.length > 0 && name.length <= longest && !forbidden.test(name) ? name : undefined;
+  const isSeen = name.replace(invisible, "").trim() !== "";
+  return isSeen && name.length <= longest && !forbidden.test(name) ? name : undefined;
 }

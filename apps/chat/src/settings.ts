@@ -44,4 +44,9 @@ export const limits = {
   people: 10_000,
   /** Bytes of a request's body. */
   body: 16_384,
+  /**
+   * Bytes that may wait for a slow reader. Somebody who comes back is sent the whole history at once, 1.2 MB when all
+   * of it is as long as can be and six bytes a character in JSON; what is said meanwhile must fit behind that.
+   */
+  sendBuffer: 2 ** 21,
 } as const;

@@ -27,6 +27,7 @@ export interface Grant {
 
 const issuer = "vel-chat";
 const algorithm = "HS256";
+const signedOut = "Signed out";
 
 /**
  * The people who are signed in, each under a name that nobody else holds meanwhile.
@@ -49,6 +50,11 @@ export class SignIns {
     this.#secret = options.secret;
     this.lifetime = options.lifetime;
     this.#clock = options.clock;
+  }
+
+  /** Whether there are as many people as can be. */
+  get isFull(): boolean {
+    return this.#byId.size >= limits.people;
   }
 
   /** Signs somebody in; undefined when the name is held by somebody, or the chat is full. */
@@ -83,19 +89,33 @@ export class SignIns {
     return again;
   }
 
-  /** Ends a sign-in: its name is free and its tokens are worth nothing. */
+  /** Ends a sign-in: its name is free, its tokens are worth nothing, and its connections are closed. */
   signOut(signIn: SignIn): void {
+    if (!this.#isCurrent(signIn)) return; // asked twice at once, and somebody else may have the name by now
     this.#drop(signIn);
-    this.#ended.set(signIn.userId, signIn.expiresAt);
+    const now = this.#clock.wall();
+    // A token that is being made at this moment counts too.
+    this.#ended.set(signIn.userId, Math.max(signIn.expiresAt, now + this.lifetime + 1_000));
+    // The oldest stand first, so looking on would find nothing more: it costs as much as there is to forget.
     for (const [userId, expiresAt] of this.#ended) {
-      if (expiresAt <= this.#clock.wall()) this.#ended.delete(userId);
+      if (expiresAt > now) break;
+      this.#ended.delete(userId);
     }
+    for (const connection of [...signIn.connections]) connection.close(4409, signedOut);
   }
 
-  /** Keeps a sign-in alive for as long as the connection is open. */
-  attach(signIn: SignIn, connection: Connection): void {
+  /**
+   * Keeps a sign-in alive for as long as the connection is open. When it is over already, since the handshake took its
+   * time, the connection is closed and the answer is false.
+   */
+  attach(signIn: SignIn, connection: Connection): boolean {
+    if (!this.#isCurrent(signIn)) {
+      connection.close(4409, signedOut);
+      return false;
+    }
     signIn.connections.add(connection);
     connection.onClosing(() => signIn.connections.delete(connection));
+    return true;
   }
 
   #take(userId: string, name: string): SignIn | undefined {
@@ -105,14 +125,16 @@ export class SignIns {
       if (!this.#isOver(holder)) return undefined;
       this.#drop(holder);
     }
-    if (this.#byId.size >= limits.people) {
-      for (const signIn of this.#byId.values()) if (this.#isOver(signIn)) this.#drop(signIn);
-      if (this.#byId.size >= limits.people) return undefined;
-    }
+    if (this.isFull) for (const signIn of this.#byId.values()) if (this.#isOver(signIn)) this.#drop(signIn);
+    if (this.isFull) return undefined;
     const signIn: SignIn = { userId, name, connections: new Set(), expiresAt: this.#clock.wall() + this.lifetime };
     this.#byId.set(userId, signIn);
     this.#byName.set(folded, signIn);
     return signIn;
+  }
+
+  #isCurrent(signIn: SignIn): boolean {
+    return this.#byId.get(signIn.userId) === signIn;
   }
 
   #isOver(signIn: SignIn): boolean {

@@ -87,8 +87,10 @@ export function fromWire(value: unknown): FromClient | Extract<FromServer, { typ
       }
       return { type: "chat_message", message, id };
     }
-    case "typing":
-      return { type: "typing", isTyping: frame["is_typing"] === true };
+    case "typing": {
+      const { is_typing: isTyping = false } = frame;
+      return typeof isTyping === "boolean" ? { type: "typing", isTyping } : invalid("Typing is true or false");
+    }
     case "ping":
     case "pong":
       return { type: frame["type"] };

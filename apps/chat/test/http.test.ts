@@ -1,5 +1,11 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { setUp } from "./kit.ts";
+
+/** A request to sign in whose body comes bit by bit, without a length. */
+function signInWith(body: ReadableStream): Request {
+  const init = { method: "POST", headers: { "content-type": "application/json" }, body, duplex: "half" };
+  return new Request("http://chat.test/chat/sign-in", init);
+}
 
 describe("The page", () => {
   it("is served with its files, under a policy that lets nothing foreign or inline in", async () => {
@@ -19,10 +25,14 @@ describe("The page", () => {
       const response = await ask("GET", path);
       expect(response.status).toBe(200);
       expect(response.headers.get("content-type")).toBe(type);
-      const policy = response.headers.get("content-security-policy") ?? "";
-      expect(policy).toContain("default-src 'none'");
-      expect(policy).not.toContain("unsafe");
-      expect(response.headers.get("x-content-type-options")).toBe("nosniff");
+      expect(Object.fromEntries(response.headers)).toMatchObject({
+        "content-security-policy":
+          "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
+          "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "cache-control": "no-cache",
+      });
     }
     const missing = await ask("GET", "/nothing");
     expect(missing.status).toBe(404);
@@ -36,6 +46,51 @@ describe("The page", () => {
       pong_timeout: 10_000,
       max_message: 2_000,
     });
+  });
+});
+
+describe("The HTTP side", () => {
+  it("lets nobody keep what it answers, tokens least of all", async () => {
+    const { ask } = setUp();
+    for (const response of [
+      await ask("POST", "/chat/sign-in", { body: { name: "Ada" } }),
+      await ask("GET", "/chat/rooms"),
+      await ask("POST", "/chat/renew"),
+    ]) {
+      expect(response.headers.get("cache-control")).toBe("no-store");
+      expect(response.headers.get("x-content-type-options")).toBe("nosniff");
+    }
+  });
+
+  it("refuses a body that is too large before it has read it all, one without a length too", async () => {
+    const { chat } = setUp();
+    let read = 0;
+    const body = new ReadableStream({
+      pull(controller) {
+        read += 1_024;
+        controller.enqueue(new Uint8Array(1_024).fill(32));
+      },
+    });
+    const response = await chat.fetch(signInWith(body));
+    expect(response.status).toBe(413);
+    expect(await response.json()).toEqual({ error: "too_large" });
+    expect(read).toBeLessThan(32_768);
+  });
+
+  it("tells the server's log of what goes wrong, and the client nothing", async () => {
+    const { chat } = setUp();
+    const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const body = new ReadableStream({
+      start(controller) {
+        controller.error(new Error("a secret of the server"));
+      },
+    });
+    const response = await chat.fetch(signInWith(body));
+    expect(response.status).toBe(500);
+    expect(await response.json()).toEqual({ error: "internal" });
+    expect(log).toHaveBeenCalledOnce();
+    expect(log.mock.calls[0]?.[0]).toContain("a secret of the server");
+    log.mockRestore();
   });
 });
 
@@ -59,6 +114,15 @@ describe("The rooms over HTTP", () => {
     });
     for (const room of ["nowhere", "%00", "__proto__"]) {
       expect((await ask("GET", `/chat/rooms/${room}/users`, { token: ada.token })).status, room).toBe(404);
+    }
+  });
+
+  it("are found by any name that a room can have", async () => {
+    const { ask, visit } = setUp();
+    for (const room of ["a/b", "100%", "a%2Fb", "q?x=1#y", "Ünï 👋", "__proto__", "users"]) {
+      const { token } = await visit(`in ${room}`, room);
+      const path = `/chat/rooms/${encodeURIComponent(room)}/users`;
+      expect(await (await ask("GET", path, { token })).json(), room).toMatchObject({ room, user_count: 1 });
     }
   });
 

@@ -1,6 +1,7 @@
 /** What the tests share: a chat without sockets, people in it, and time that stands still. */
 import { createChat, type Chat, type ChatOptions } from "@vel/app-chat";
 import { connect, ManualClock, settle, type TestClient } from "@vel/testing";
+import { expect, onTestFinished } from "vitest";
 
 /** A frame as it stands on the wire. */
 type Frame = Record<string, unknown> & { type: string };
@@ -37,6 +38,12 @@ interface Visitor {
 export function setUp(options: Partial<ChatOptions> = {}): Setup {
   const clock = new ManualClock();
   const chat = createChat({ page: { "index.html": "<!doctype html>" }, clock, ...options });
+  onTestFinished(async () => {
+    const closing = chat.vel.close();
+    await clock.advance(10_000); // for those who do not answer
+    await closing;
+    expect([chat.vel.connections.size, clock.pending], "connections and timers that are left").toEqual([0, 0]);
+  });
   const ask: Setup["ask"] = async (method, path, { token, body, headers } = {}) =>
     chat.fetch(
       new Request(`http://chat.test${path}`, {

@@ -148,6 +148,20 @@ describe("A message", () => {
     expect(await bob.heard()).toMatchObject([{ message: "mine", seq: 2 }]);
   });
 
+  it("that is sent again long after, when the history has lost it, is not said again either", async () => {
+    const { visit } = setUp();
+    const ada = await visit("Ada");
+    const bob = await visit("Bob");
+    ada.say(message("once", "a1"));
+    for (let i = 0; i < 150; i++) bob.say(message(`m${String(i)}`));
+    const [, said] = await ada.heard();
+    await bob.heard();
+    ada.say(message("once", "a1"));
+    expect(said).toMatchObject({ message: "once", seq: 1 });
+    expect(await ada.heard()).toEqual([said]);
+    expect(await bob.heard()).toEqual([]);
+  });
+
   it("that cannot be taken is answered with an error, and the connection stays", async () => {
     const { visit } = setUp();
     const ada = await visit("Ada");
@@ -167,6 +181,7 @@ describe("A message", () => {
       [{ type: "chat_message", message: "x".repeat(2001), id: "3" }, "invalid_message", "3"],
       [{ type: "chat_message", message: "x", id: "y".repeat(65) }, "invalid_message"],
       [{ type: "chat_message", message: "x", id: 4 }, "invalid_message"],
+      [{ type: "typing", is_typing: "yes" }, "invalid_message"],
     ];
     for (const [frame, code, id] of cases) {
       ada.say(frame);
@@ -189,6 +204,24 @@ describe("A message", () => {
     expect((await ada.heard()).map(({ seq }) => seq)).toEqual(Array.from({ length: 5_000 }, (_, i) => i + 1));
     const bob = await visit("Bob");
     expect(bob.info).toMatchObject({ seq: 5_000 });
+  });
+
+  it("that comes while somebody is still being told all that was missed does not cost the connection", async () => {
+    const { visit, signIn, chat } = setUp();
+    const ada = await visit("Ada");
+    // The largest there is: written as JSON, these characters are six bytes each.
+    for (let i = 0; i < 100; i++) ada.say(message("\u0001".repeat(2_000)));
+    await ada.heard();
+    const { token } = await signIn("Bob");
+    chat.vel.on("open", () => {
+      ada.say(message("after"));
+    });
+    const bob = await connect(chat.vel, `/ws/chat/lobby?token=${token}&since=0&epoch=${String(ada.info["epoch"])}`);
+    await settle();
+    expect(bob.closeInfo).toBe(undefined);
+    const info = await bob.receiveJson<{ messages: unknown[]; complete: boolean }>();
+    expect([info.messages.length, info.complete]).toEqual([100, true]);
+    expect(await bob.receiveJson()).toMatchObject({ message: "after", seq: 101 });
   });
 });
 
@@ -214,6 +247,27 @@ describe("A silent peer", () => {
     await closing;
     expect(bob.client.closeInfo).toMatchObject({ code: 1001 });
     expect(clock.pending).toBe(0);
+  });
+
+  it("who is back before that is noticed has neither left nor come, and is listed once", async () => {
+    const { visit, signIn, enter, clock } = setUp();
+    const bob = await visit("Bob");
+    const { token } = await signIn("Ada");
+    const before = await enter(token);
+    expect(await bob.heard()).toMatchObject([{ type: "user_joined" }]);
+    before.client.silence();
+    const after = await enter(token);
+    expect(after.info["users"]).toHaveLength(2);
+    for (let elapsed = 0; elapsed < 60_000; elapsed += 10_000) {
+      await clock.advance(10_000);
+      for (const each of [bob, after]) each.say({ type: "ping" });
+    }
+    expect(before.client.isOpen).toBe(false);
+    expect(after.client.isOpen).toBe(true);
+    for (const each of [bob, after]) {
+      expect((await each.heard()).filter(({ type }) => /^user_/.test(type))).toEqual([]);
+    }
+    expect((await visit("Cleo")).info["users"]).toHaveLength(3);
   });
 
   it("that answers is kept, as a page in a hidden tab is that does not ping by itself", async () => {

@@ -1,6 +1,9 @@
-import { connect } from "@vel/testing";
+import { createVel } from "@vel/core";
+import { connect, ManualClock } from "@vel/testing";
 import { SignJWT, UnsecuredJWT } from "jose";
-import { describe, expect, it } from "vitest";
+import { assert, describe, expect, it } from "vitest";
+import { limits } from "../src/settings.ts";
+import { SignIns } from "../src/sign-ins.ts";
 import { setUp } from "./kit.ts";
 
 describe("POST /chat/sign-in", () => {
@@ -25,6 +28,13 @@ describe("POST /chat/sign-in", () => {
       expect(response.status, name).toBe(409);
       expect(await response.json()).toMatchObject({ error: "name_taken" });
     }
+    // Folding, not lower case alone: and what cannot be seen makes no other name.
+    await signIn("Straße");
+    await signIn("ΣΑΣ");
+    for (const name of ["STRASSE", "straẞe", "σασ", "Ada\ufe00", "A\u034fda", "Ada\u3164"]) {
+      const response = await ask("POST", "/chat/sign-in", { body: { name } });
+      expect(response.status, JSON.stringify(name)).toBe(409);
+    }
     const both = await Promise.all(["Bob", "bob"].map((name) => ask("POST", "/chat/sign-in", { body: { name } })));
     expect(both.map(({ status }) => status).sort()).toEqual([200, 409]);
   });
@@ -39,6 +49,8 @@ describe("POST /chat/sign-in", () => {
       "a\u202eb",
       "a\u200bb",
       "\ud800",
+      "\u3164",
+      "\u2800\u034f",
       7,
       null,
       {},
@@ -56,6 +68,18 @@ describe("POST /chat/sign-in", () => {
     const headers = { "content-type": "text/plain" };
     expect((await ask("POST", "/chat/sign-in", { body: '{"name":"Ada"}', headers })).status).toBe(400);
     expect((await ask("POST", "/chat/sign-in", { body: { name: "Ada", more: "x".repeat(20_000) } })).status).toBe(413);
+  });
+
+  it("says so when nobody else finds room, whatever the name, and lets in again who comes later", async () => {
+    const { ask, signIn, clock } = setUp();
+    for (let i = 0; i < limits.people; i += 500) {
+      await Promise.all(Array.from({ length: 500 }, (_, j) => signIn(`n${String(i + j)}`)));
+    }
+    const full = await ask("POST", "/chat/sign-in", { body: { name: "Ada" } });
+    expect(full.status).toBe(503);
+    expect(await full.json()).toMatchObject({ error: "too_many_people" });
+    await clock.advance(901_000);
+    expect((await ask("POST", "/chat/sign-in", { body: { name: "Ada" } })).status).toBe(200);
   });
 
   it("frees a name when the last token has expired and no connection is left", async () => {
@@ -133,6 +157,9 @@ describe("A token", () => {
     ];
     const gone = await signIn("Gone");
     await ask("POST", "/chat/sign-out", { token: gone.token });
+    for (const other of ["Gone", "Gone too"]) {
+      await ask("POST", "/chat/sign-out", { token: (await signIn(other)).token });
+    }
     for (const each of [...bad, gone.token]) {
       for (const [method, path] of [
         ["POST", "/chat/renew"],
@@ -163,5 +190,26 @@ describe("POST /chat/sign-out", () => {
     for (const { client } of tabs) expect(await client.closed).toMatchObject({ code: 4409 });
     expect(bob.client.isOpen).toBe(true);
     expect(await bob.heard()).toMatchObject([{ type: "user_left", name: "Ada", user_count: 1 }]);
+  });
+
+  it("leaves nobody connected who was on the way in", async () => {
+    // The handshake had found the sign-in; it was over before the connection was open.
+    const clock = new ManualClock();
+    const signIns = new SignIns({ secret: new Uint8Array(32), lifetime: 900_000, clock });
+    const vel = createVel({ clock });
+    const answers: boolean[] = [];
+    const signIn = await signIns.find((await signIns.signIn("Ada"))?.token ?? "");
+    assert(signIn);
+    vel.websocket("/", { open: (connection) => answers.push(signIns.attach(signIn, connection)) });
+    const inTime = await connect(vel, "/");
+    signIns.signOut(signIn);
+    const late = await connect(vel, "/");
+    // Asked once more, it does not take the name from whoever has it now.
+    await signIns.signIn("Ada");
+    signIns.signOut(signIn);
+    expect(signIns.signIn("Ada")).toBe(undefined);
+    expect(answers).toEqual([true, false]);
+    for (const { closed } of [inTime, late]) expect(await closed).toMatchObject({ code: 4409, reason: "Signed out" });
+    expect(signIn.connections.size).toBe(0);
   });
 });

@@ -12,7 +12,8 @@ import { readPage } from "./page.ts";
 const secret = process.env["VEL_CHAT_SECRET"];
 const chat = createChat({
   page: readPage(),
-  ...(secret !== undefined && { secret: createHash("sha256").update(secret).digest() }),
+  // An empty one is none: what anybody can guess would let everybody in.
+  ...(secret && { secret: createHash("sha256").update(secret).digest() }),
 });
 const { port } = await serve(chat.vel, {
   port: Number(process.env["PORT"] ?? 3000),

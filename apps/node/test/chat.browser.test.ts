@@ -79,6 +79,23 @@ describe.skipIf(executablePath === undefined)("The chat in a browser", () => {
     return page;
   }
 
+  /** Signs in as somebody without a page, who can tell a room something. */
+  async function announcer(name: string, room: string): Promise<(message: string) => Promise<void>> {
+    const post = async (path: string, body: object, token = ""): Promise<unknown> => {
+      const response = await fetch(`http://127.0.0.1:${String(server.port)}${path}`, {
+        method: "POST",
+        headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
+        body: JSON.stringify(body),
+      });
+      expect(response.status).toBe(200);
+      return response.json();
+    };
+    const { token } = (await post("/chat/sign-in", { name })) as { token: string };
+    return async (message) => {
+      await post(`/chat/broadcast/${encodeURIComponent(room)}`, { message }, token);
+    };
+  }
+
   async function say(page: Page, text: string): Promise<void> {
     await page.getByTestId("composer").fill(text);
     await page.getByTestId("composer").press("Enter");
@@ -149,7 +166,6 @@ describe.skipIf(executablePath === undefined)("The chat in a browser", () => {
     proxy.isShut = true;
     proxy[how]();
     await dora.locator('[data-testid="status"][data-state="offline"]').waitFor();
-    await dora.screenshot({ path: join(artifacts, `offline-${how}.png`) });
     await listed();
     const missed = Array.from({ length: 15 }, (_, i) => `meanwhile ${String(i + 1)}`);
     for (const text of missed) await say(emil, text);
@@ -198,6 +214,28 @@ describe.skipIf(executablePath === undefined)("The chat in a browser", () => {
     await said(gus).getByText("three", { exact: true }).waitFor();
     await expect.poll(() => said(gus).allInnerTexts()).toEqual(["one", "two", "three"]);
     await expect.poll(() => fay.locator('[data-testid="message"][data-state="sent"]').count()).toBe(3);
+    await closeAll();
+    await proxy.close();
+  });
+
+  it("shows as sent what arrived, although the echo was lost and the room has forgotten it since", async () => {
+    const proxy = await startProxy(server.port);
+    const max = await visit(proxy.port, "Max", "echo");
+    const nia = await visit(server.port, "Nia", "echo");
+    proxy.isShut = true;
+    proxy.deafen();
+    await say(max, "heard");
+    await said(nia).getByText("heard", { exact: true }).waitFor();
+    await max.locator('[data-testid="status"][data-state="offline"]').waitFor();
+    const announce = await announcer("Otto", "echo");
+    for (let i = 0; i <= 100; i++) await announce(`Announcement ${String(i)}`);
+    proxy.isShut = false;
+    await max.locator('[data-testid="status"][data-state="online"]').waitFor({ state: "attached", timeout: 60_000 });
+    await max.getByTestId("notice").getByText("could not be recovered").waitFor();
+    await max.locator('[data-testid="message"][data-own="true"][data-state="sent"][data-seq="1"]').waitFor();
+    await say(max, "and on");
+    await said(nia).getByText("and on", { exact: true }).waitFor();
+    for (const page of [max, nia]) expect(await said(page).allInnerTexts()).toEqual(["heard", "and on"]);
     await closeAll();
     await proxy.close();
   });
@@ -253,7 +291,8 @@ describe.skipIf(executablePath === undefined)("The chat in a browser", () => {
       const shot = (page: Page, view: string): Promise<unknown> =>
         page.screenshot({ path: join(artifacts, `${view}-${device}-${colorScheme}.png`) });
       const room = `looks ${device} ${colorScheme}`;
-      const page = await open(server.port, options);
+      const proxy = await startProxy(server.port);
+      const page = await open(proxy.port, options);
       await page.locator('body[data-view="sign-in"]').waitFor();
       expect(await violations(page)).toEqual([]);
       await shot(page, "sign-in");
@@ -272,7 +311,15 @@ describe.skipIf(executablePath === undefined)("The chat in a browser", () => {
       await page.getByTestId("typing").getByText("Lea").waitFor();
       expect(await violations(page)).toEqual([]);
       await shot(page, "room");
+      proxy.isShut = true;
+      proxy.reset();
+      await page.locator('[data-testid="status"][data-state="offline"]').waitFor();
+      await say(page, "Are you still there?");
+      await page.locator('[data-testid="message"][data-state="pending"]').waitFor();
+      expect(await violations(page)).toEqual([]);
+      await shot(page, "offline");
       await closeAll();
+      await proxy.close();
     });
   });
 

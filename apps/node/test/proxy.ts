@@ -12,6 +12,8 @@ export interface Proxy {
   isShut: boolean;
   /** Resets every connection there is. */
   reset(): void;
+  /** Forwards nothing more from the server on the connections there are: what the client says still arrives. */
+  deafen(): void;
   /** Forwards nothing more on the connections there are, and keeps them open; new ones work. */
   silence(): void;
   close(): Promise<void>;
@@ -20,6 +22,7 @@ export interface Proxy {
 /** Starts a proxy to a port of this machine. */
 export async function startProxy(target: number): Promise<Proxy> {
   const pairs = new Set<readonly [client: Socket, server: Socket]>();
+  const silenced: Socket[] = [];
   const proxy = createServer((client) => {
     if (handle.isShut) {
       client.resetAndDestroy();
@@ -31,8 +34,8 @@ export async function startProxy(target: number): Promise<Proxy> {
     for (const [from, to] of [pair, [server, client]] as const) {
       from.on("error", () => undefined);
       from.on("close", () => {
-        pairs.delete(pair);
-        to.destroy();
+        // Of a silenced pair, one side must not hear from the other's end either.
+        if (pairs.delete(pair)) to.destroy();
       });
       from.pipe(to);
     }
@@ -47,22 +50,27 @@ export async function startProxy(target: number): Promise<Proxy> {
         server.resetAndDestroy();
       }
     },
+    deafen() {
+      for (const [client, server] of pairs) swallow(server, client);
+    },
     silence() {
       for (const [client, server] of pairs) {
-        for (const [from, to] of [
-          [client, server],
-          [server, client],
-        ] as const) {
-          from.unpipe(to);
-          from.resume(); // what comes is swallowed, so that neither side notices by a full buffer
-        }
+        swallow(client, server);
+        swallow(server, client);
+        silenced.push(client, server);
       }
       pairs.clear();
     },
     async close() {
-      for (const pair of pairs) for (const socket of pair) socket.destroy();
+      for (const socket of [...silenced, ...[...pairs].flat()]) socket.destroy();
       await new Promise((resolve) => proxy.close(resolve));
     },
   };
   return handle;
+}
+
+/** Goes on reading, so that the one who writes does not notice by a full buffer. */
+function swallow(from: Socket, to: Socket): void {
+  from.unpipe(to);
+  from.resume();
 }
