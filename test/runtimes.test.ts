@@ -195,6 +195,8 @@ describe.each(runtimes)("$name", ({ command, args, env, noProtocol, tooLarge, te
   it("loses nothing that comes while open runs", async () => {
     const { socket, next, closed } = await open("/slow");
     for (let i = 0; i < 200; i++) socket.send(String(i));
+    await new Promise<void>((resolve, reject) => socket.send("last", (error) => (error ? reject(error) : resolve())));
+    await fetch(`${url.replace("ws", "http")}/release`);
     for (let i = 0; i < 200; i++) expect(await next()).toBe(String(i));
     socket.close();
     await closed;

@@ -190,7 +190,7 @@ export class LiveConnection implements Connection, OutboxOwner {
   terminate(): void {
     if (this.#info) return;
     this.#isOpen = false;
-    this.messagesDropped += this.#outbox.discard();
+    this.#outbox.discard();
     this.inbox.discard();
     this.#cut();
     this.#leave();
@@ -278,6 +278,10 @@ export class LiveConnection implements Connection, OutboxOwner {
     if (this.#limits.onFull === "close") this.close(1013, "send buffer full");
   }
 
+  onLost(messages: number): void {
+    this.messagesDropped += messages;
+  }
+
   onBacked(): void {
     if (this.#transport.drains === false) this.#lookLater();
   }
@@ -343,7 +347,7 @@ export class LiveConnection implements Connection, OutboxOwner {
     };
     this.#info = info;
     this.#isOpen = false;
-    this.messagesDropped += this.#outbox.discard();
+    this.#outbox.discard();
     this.#owner.clock.clearTimeout(this.#closeTimer);
     this.#leave();
     this.inbox.end(new DisconnectError(info));

@@ -25,6 +25,8 @@ export interface Wire {
 export interface OutboxOwner {
   /** A message of so many bytes is dropped, because the send buffer is full. */
   onDropped(size: number): void;
+  /** So many messages were taken and will never leave, because the socket is gone. */
+  onLost(messages: number): void;
   /** More than half of the send buffer's limit waits. */
   onBacked(): void;
   /** Less than half of the send buffer's limit waits, after more did. */
@@ -118,18 +120,20 @@ export class Outbox {
     const { socket } = this.#wire;
     // Only a transport that builds frames has turns.
     const transport = this.#wire.transport as Required<Transport<unknown, unknown>>;
+    let status: SendStatus = "closed";
     try {
-      transport.sendFrame(socket, batch.frame(transport, this.#wire.transport.group?.(socket)));
+      status = transport.sendFrame(socket, batch.frame(transport, this.#wire.transport.group?.(socket)));
     } catch (error) {
       this.#owner.onFailed(error);
     }
+    if (status === "closed" || status === "dropped") this.#owner.onLost(batch.messages);
   }
 
-  /** Forgets what waits for the turn's end, since the socket is gone; tells how many messages and pings that were. */
-  discard(): number {
-    const { length } = this.#batch ?? { length: 0 };
+  /** Forgets what waits for the turn's end: the socket is gone. */
+  discard(): void {
+    const batch = this.#batch;
     this.#batch = undefined;
-    return length;
+    if (batch) this.#owner.onLost(batch.messages);
   }
 
   /** Bytes have left. */

@@ -85,6 +85,11 @@ export class Batch {
     return frame;
   }
 
+  /** How many messages there are, pings left out; for the rare case that somebody has to be told. */
+  get messages(): number {
+    return this.#list().filter(({ kind }) => kind === "message").length;
+  }
+
   #list(): readonly Outgoing[] {
     const list = new Array<Outgoing>(this.length);
     if (this.#last) list[this.length - 1] = this.#last;

@@ -83,8 +83,8 @@ export interface Transport<Socket, Frame = never> {
    * are of the same {@link Transport.group}.
    */
   frame?(outgoing: readonly Outgoing[], group: unknown): Frame;
-  /** Puts a frame on one socket. Does not own it: others get the same. */
-  sendFrame?(socket: Socket, frame: Frame): void;
+  /** Puts a frame on one socket and says what became of it. Does not own it: others get the same. */
+  sendFrame?(socket: Socket, frame: Frame): SendStatus;
   /** Tells which sockets understand the same frames, for example by what compression they negotiated. Default: all. */
   group?(socket: Socket): unknown;
 }

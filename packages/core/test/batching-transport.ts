@@ -16,6 +16,8 @@ export class BatchingSocket extends ScriptedSocket {
   readonly wire: string[] = [];
   /** Which sockets understand the same frames as this one. */
   group: unknown;
+  /** Whether the runtime has let go of it already, which core is about to hear. */
+  isGone = false;
   /** Runs within `sendFrame`. */
   onFrame: (() => void) | undefined;
 }
@@ -72,8 +74,10 @@ export function batchingTransport(): BatchingTransport {
     },
     sendFrame(socket, frame) {
       socket.onFrame?.();
+      if (socket.isGone) return "closed";
       socket.frames.push(frame);
       socket.wire.push(...frame);
+      return "sent";
     },
     group: (socket) => socket.group,
   };

@@ -241,6 +241,24 @@ describe("A turn that produces much", () => {
   });
 });
 
+describe("A socket that is gone when the turn ends", () => {
+  it("takes nothing, and every message that was taken for it is counted as dropped; a ping is none", async () => {
+    const { transport, socket, connection, errors } = await one();
+    connection.send("a");
+    connection.ping();
+    connection.send("b");
+    socket.isGone = true;
+    transport.endTurn();
+    expect(socket.wire).toEqual([]);
+    expect(connection.messagesDropped).toBe(2);
+    connection.send("c");
+    connection.ping();
+    connection.terminate();
+    expect(connection.messagesDropped).toBe(3);
+    expect(errors).toEqual([]);
+  });
+});
+
 describe("A transport that throws", () => {
   it("in sendFrame touches one connection only and is reported", async () => {
     const { transport, errors, join } = setup();
@@ -252,6 +270,7 @@ describe("A transport that throws", () => {
     audienceOf(members).broadcast("a");
     transport.endTurn();
     expect(members.map(({ socket }) => socket.wire)).toEqual([["a"], [], ["a"]]);
+    expect(members.map(({ connection }) => connection.messagesDropped)).toEqual([0, 1, 0]);
     expect(errors).toMatchObject([{ error: { message: "runtime" }, stage: "transport", connection: b.connection }]);
     b.socket.onFrame = undefined;
     b.connection.send("b");

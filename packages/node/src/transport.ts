@@ -74,7 +74,9 @@ export const transport: Transport<WsSocket, Buffer> = {
   group: (ws) => (ws as LinkedSocket)[link].deflate,
   sendFrame(ws, frame) {
     const { net, flushed } = (ws as LinkedSocket)[link];
-    if (ws.readyState === OPEN && net.writable) net.write(frame, flushed);
+    if (ws.readyState !== OPEN || !net.writable) return "closed";
+    net.write(frame, flushed);
+    return "sent";
   },
   send(ws, payload, compress) {
     if (ws.readyState !== OPEN) return "closed";

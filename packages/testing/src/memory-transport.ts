@@ -63,6 +63,7 @@ export function memoryTransport(options: MemoryTransportOptions = {}): Transport
       frame: (outgoing: readonly Outgoing[]) => outgoing,
       sendFrame(socket: MemorySocket, frame: readonly Outgoing[]) {
         for (const { kind, payload } of frame) socket.sendFromServer(kind, payload);
+        return "sent";
       },
     }),
   };
