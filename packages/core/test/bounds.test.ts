@@ -1,18 +1,12 @@
 import { readFileSync } from "node:fs";
 import { connect, HandshakeError, ManualClock, memoryTransport, settle, type TestClient } from "@vel/testing";
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { createVel, type Connection, type PendingRequest, type Vel, type VelOptions } from "../src/index.ts";
 import { limitsOf } from "../src/limits.ts";
 import { handshake, ScriptedSocket, scriptedTransport, settled } from "./scripted-transport.ts";
+import { expectNoRejections } from "./kit.ts";
 
-const rejections: unknown[] = [];
-const onRejection = (reason: unknown): void => void rejections.push(reason);
-beforeAll(() => process.on("unhandledRejection", onRejection));
-afterAll(async () => {
-  await settle();
-  process.off("unhandledRejection", onRejection);
-  expect(rejections).toEqual([]);
-});
+const rejections = expectNoRejections();
 
 const handshakeTimeout = 500;
 const closeTimeout = 200;

@@ -1,8 +1,8 @@
-import { connect, ManualClock, settle, type TestClient } from "@vel/testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { connect, settle, type TestClient } from "@vel/testing";
+import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import {
-  createVel,
+  type createVel,
   DisconnectError,
   InvalidMessageError,
   type Connection,
@@ -12,26 +12,9 @@ import {
   type StandardSchemaV1,
   type VelOptions,
 } from "../src/index.ts";
+import { expectNoRejections, setup } from "./kit.ts";
 
-const rejections: unknown[] = [];
-const onRejection = (reason: unknown): void => void rejections.push(reason);
-beforeAll(() => process.on("unhandledRejection", onRejection));
-afterAll(async () => {
-  await settle();
-  process.off("unhandledRejection", onRejection);
-  expect(rejections).toEqual([]);
-});
-
-function setup(options: VelOptions = {}) {
-  const clock = new ManualClock();
-  const errors: string[] = [];
-  const vel = createVel({
-    clock,
-    onError: (error, { stage }) => errors.push(`${stage}: ${String(error)}`),
-    ...options,
-  });
-  return { vel, clock, errors };
-}
+expectNoRejections();
 
 /** A promise that the test settles. */
 function gate() {

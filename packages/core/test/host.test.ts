@@ -1,5 +1,4 @@
-import { ManualClock } from "@vel/testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
   createVel,
   reject,
@@ -17,26 +16,14 @@ import {
   settled,
   type Asked,
 } from "./scripted-transport.ts";
+import { expectNoRejections, setup as setupServer } from "./kit.ts";
 
-const rejections: unknown[] = [];
-const onRejection = (reason: unknown): void => void rejections.push(reason);
-beforeAll(() => process.on("unhandledRejection", onRejection));
-afterAll(async () => {
-  await settled();
-  process.off("unhandledRejection", onRejection);
-  expect(rejections).toEqual([]);
-});
+expectNoRejections();
 
 /** A server that records what it is told. */
 function setup(options: VelOptions = {}) {
-  const clock = new ManualClock();
-  const errors: string[] = [];
+  const { vel, clock, errors } = setupServer(options);
   const events: string[] = [];
-  const vel = createVel({
-    clock,
-    onError: (error, { stage }) => errors.push(`${stage}: ${String(error)}`),
-    ...options,
-  });
   vel.on("open", () => events.push("open"));
   vel.on("close", (_connection, { code }) => events.push(`close ${String(code)}`));
   vel.on("refuse", ({ route }, code) => events.push(`refuse ${route} ${String(code)}`));

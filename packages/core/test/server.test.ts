@@ -1,27 +1,10 @@
-import { connect, ManualClock, settle } from "@vel/testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createVel, reject, type Connection, type UpgradeRequest, type VelOptions } from "../src/index.ts";
+import { connect, settle } from "@vel/testing";
+import { describe, expect, it } from "vitest";
+import { createVel, reject, type Connection, type UpgradeRequest } from "../src/index.ts";
 import { admit, open, scriptedTransport, ScriptedSocket, settled } from "./scripted-transport.ts";
+import { expectNoRejections, setup } from "./kit.ts";
 
-const rejections: unknown[] = [];
-const onRejection = (reason: unknown): void => void rejections.push(reason);
-beforeAll(() => process.on("unhandledRejection", onRejection));
-afterAll(async () => {
-  await settled();
-  process.off("unhandledRejection", onRejection);
-  expect(rejections).toEqual([]);
-});
-
-function setup(options: VelOptions = {}) {
-  const clock = new ManualClock();
-  const errors: string[] = [];
-  const vel = createVel({
-    clock,
-    onError: (error, { stage }) => errors.push(`${stage}: ${String(error)}`),
-    ...options,
-  });
-  return { vel, clock, errors };
-}
+expectNoRejections();
 
 describe("createVel()", () => {
   it("throws for times and limits that are not positive numbers, and for malformed origins", () => {
