@@ -62,6 +62,15 @@ const runtimes: readonly Runtime[] = [
     tooLarge: { code: 1009, by: "local" },
     terminates: true,
   },
+  {
+    name: "Node's adapter on Bun",
+    command: bun,
+    args: ["--conditions=@vel/source", app],
+    env: { VEL_ADAPTER: "node" },
+    noProtocol: 101,
+    tooLarge: { code: 1009, by: "local" },
+    terminates: true,
+  },
 ];
 
 describe.each(runtimes)("$name", ({ command, args, env, noProtocol, tooLarge, terminates }) => {

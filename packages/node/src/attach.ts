@@ -10,7 +10,7 @@ import type { Duplex } from "node:stream";
 import { reject, type Vel } from "@vel/core";
 import { ignore, writeAnswer } from "./answer.ts";
 import { isWebSocket } from "./handshake.ts";
-import { transport } from "./transport.ts";
+import { ownTransport } from "./transport.ts";
 import { Upgrader } from "./upgrade.ts";
 
 /** A server that WebSockets can be attached to; of HTTP/2 servers only the HTTP/1.1 side is served. */
@@ -56,7 +56,7 @@ export function attach(vel: Vel, server: UpgradeServer, options: AttachOptions =
   if (typeof server !== "object" || typeof server.listenerCount !== "function") {
     throw new TypeError(`Argument "server" must be an HTTP server, got ${typeof server}`);
   }
-  return attachUpgrader(new Upgrader(vel.bind(transport)), server, options);
+  return attachUpgrader(new Upgrader(vel.bind(ownTransport)), server, options);
 }
 
 /** What {@link attach} does, for an upgrader that exists already. */

@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import type { CloseOptions, Vel } from "@vel/core";
 import { attachUpgrader, type AttachOptions } from "./attach.ts";
 import { pathOf } from "./handshake.ts";
-import { transport } from "./transport.ts";
+import { ownTransport } from "./transport.ts";
 import { Upgrader } from "./upgrade.ts";
 
 /** Settings of {@link serve}. */
@@ -70,7 +70,7 @@ const requestTimeout = 10_000;
  */
 export async function serve(vel: Vel, options: ServeOptions = {}): Promise<NodeServer> {
   const { port = 0, hostname, fetch, signals = [] } = options;
-  const upgrader = new Upgrader(vel.bind(transport));
+  const upgrader = new Upgrader(vel.bind(ownTransport));
   const { handshakeTimeout } = upgrader.host;
   // Counted from accept on, so that it also cuts off who sends nothing, or a byte now and then.
   const limits = {

@@ -106,7 +106,7 @@ export const transport: Transport<WsSocket, Buffer> = {
  * goes through it, so that the order is that of the calls. The socket is corked to the end of the turn, so what the turn
  * produced leaves in one write here too.
  */
-export const throughWs: Transport<WsSocket> = {
+export const throughWs: Transport<WsSocket, Buffer> = {
   name: transport.name,
   capabilities: transport.capabilities,
   send(ws, payload, compress) {
@@ -116,6 +116,12 @@ export const throughWs: Transport<WsSocket> = {
   close: transport.close.bind(transport),
   ...pick("terminate", "buffered", "ping", "pause", "size"),
 };
+
+/**
+ * The transport for sockets that are Vel's alone. Bun has a `ws` of its own in the package's place, which puts what is
+ * written below it in the wrong order: there every message goes through it.
+ */
+export const ownTransport: Transport<WsSocket, Buffer> = "Bun" in globalThis ? throughWs : transport;
 
 function pick<Name extends keyof Transport<WsSocket>>(...names: Name[]): Pick<Transport<WsSocket>, Name> {
   return Object.fromEntries(names.map((name) => [name, transport[name]])) as Pick<Transport<WsSocket>, Name>;

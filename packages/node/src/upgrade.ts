@@ -8,7 +8,7 @@ import type { Duplex } from "node:stream";
 import { reject, type Accepted, type Host, type Vel } from "@vel/core";
 import { ignore, writeAnswer } from "./answer.ts";
 import { findFault, headersOf, pathOf, remoteOf, targetOf } from "./handshake.ts";
-import { deflateOf, flushSocket, openSocket, transport } from "./transport.ts";
+import { deflateOf, flushSocket, openSocket, ownTransport } from "./transport.ts";
 import { createWsServer, type WsServer, type WsSocket } from "./ws.ts";
 
 /** Settings of {@link upgradeHandler}. */
@@ -41,7 +41,7 @@ export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Bu
  * server.listen(3000);
  */
 export function upgradeHandler(vel: Vel, { unmatched = "reject" }: UpgradeHandlerOptions = {}): UpgradeHandler {
-  const upgrader = new Upgrader(vel.bind(transport));
+  const upgrader = new Upgrader(vel.bind(ownTransport));
   return (request, socket, head) => {
     if (upgrader.matches(request)) upgrader.handle(request, socket, head);
     else if (unmatched === "reject") writeAnswer(socket, reject(404));
