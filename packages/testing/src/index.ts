@@ -5,3 +5,13 @@ export { ManualClock } from "./manual-clock.ts";
 export type { MemorySocket } from "./memory-socket.ts";
 export { memoryTransport, type MemoryTransportOptions } from "./memory-transport.ts";
 export { settle } from "./settle.ts";
+export type { ConformanceCase, Traits } from "./conformance/case.ts";
+export { conformanceCases } from "./conformance/cases.ts";
+export {
+  runTransportConformance,
+  type ConformanceOptions,
+  type ConformanceResult,
+  type Deviation,
+} from "./conformance/conformance.ts";
+export { conformanceTable } from "./conformance/table.ts";
+export type { StartedAdapter } from "./conformance/trial.ts";
