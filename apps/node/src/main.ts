@@ -4,20 +4,10 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { createChat } from "@vel/app-chat";
+import { readOptions, readPort } from "@vel/app-chat/environment";
 import { serve } from "@vel/node";
-import { readPage } from "./page.ts";
 
-const secret = process.env["VEL_CHAT_SECRET"];
-const chat = createChat({
-  page: readPage(),
-  // An empty one is none: what anybody can guess would let everybody in.
-  ...(secret && { secret: createHash("sha256").update(secret).digest() }),
-});
-const { port } = await serve(chat.vel, {
-  port: Number(process.env["PORT"] ?? 3000),
-  fetch: chat.fetch,
-  signals: ["SIGINT", "SIGTERM"],
-});
+const chat = createChat(readOptions());
+const { port } = await serve(chat.vel, { port: readPort(), fetch: chat.fetch, signals: ["SIGINT", "SIGTERM"] });
 console.log(`Chat on http://localhost:${String(port)}`);
