@@ -37,7 +37,6 @@ export default defineConfig(
       // A reference would let the globals of a library in, past the compiler's settings.
       "@typescript-eslint/triple-slash-reference": ["error", { lib: "never", path: "never", types: "never" }],
       "@typescript-eslint/consistent-type-imports": ["error", { fixStyle: "inline-type-imports" }],
-      "@typescript-eslint/explicit-module-boundary-types": "error",
       // Handlers that do nothing yet, overridable hooks.
       "@typescript-eslint/no-empty-function": "off",
       // `void promise` says that nobody waits, on purpose.
@@ -134,7 +133,6 @@ export default defineConfig(
       "@typescript-eslint/no-misused-promises": "off",
       "@typescript-eslint/no-misused-spread": "off",
       "@typescript-eslint/no-generated-empty-object-type": "off",
-      "@typescript-eslint/explicit-module-boundary-types": "off",
       "@typescript-eslint/no-invalid-void-type": "off",
       "@typescript-eslint/no-extraneous-class": "off",
     },

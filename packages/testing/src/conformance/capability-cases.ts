@@ -15,7 +15,7 @@ const bytes = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encod
 export const capabilityCases: readonly ConformanceCase[] = [
   {
     name: "capabilities: are what was declared, and frozen",
-    run: async (trial) => {
+    async run(trial) {
       const target = await trial.serve();
       const { connection } = await target.pair("/echo");
       assert.deepEqual(connection.capabilities, trial.capabilities);
@@ -26,7 +26,7 @@ export const capabilityCases: readonly ConformanceCase[] = [
     name: "ping: is a frame on the wire, and its pong comes back",
     needs: { ping: true, sockets: true },
     otherwise: "ping: is refused where it cannot be sent",
-    run: async (trial) => {
+    async run(trial) {
       const target = await trial.serve();
       const { client, connection } = await target.rawPair("/echo");
       const pongs: string[] = [];
