@@ -1,0 +1,9 @@
+/**
+ * Every recipe. To add one, write its file and add its line here: `main.ts` serves it and the page at `/` lists it.
+ *
+ * @module
+ */
+export { binary } from "./binary.ts";
+export { echo } from "./echo.ts";
+export { json } from "./json.ts";
+export { optimizedConnection } from "./optimized-connection.ts";
