@@ -51,6 +51,8 @@ export function handler<Server extends BunServer = BunServer>(
   const host = vel.bind(transport);
   return {
     async fetch(request, server) {
+      // A Host that is none makes a URL that is none, which nobody downstream expects.
+      if (!URL.canParse(request.url)) return answer(reject(400));
       const { pathname, search } = new URL(request.url);
       const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
       if (isUpgrade && host.matches(pathname)) return upgrade(host, request, server, pathname + search);

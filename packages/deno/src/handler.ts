@@ -36,6 +36,8 @@ export function handler<Info extends DenoInfo = DenoInfo>(
 ): (request: Request, info: Info) => Promise<Response> {
   const host = vel.bind(transport);
   return async (request, info) => {
+    // A Host that is none makes a URL that is none, which nobody downstream expects.
+    if (!URL.canParse(request.url)) return answer(reject(400));
     const { pathname, search } = new URL(request.url);
     const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
     if (isUpgrade && host.matches(pathname)) return upgrade(host, request, info, pathname + search);

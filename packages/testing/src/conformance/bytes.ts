@@ -11,19 +11,21 @@ export const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9,
 /** Headers of a request, in order: several values make several lines, and undefined takes a line of a proper one out. */
 export type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
 
+/** What every handshake has. */
+const properHeaders = {
+  Host: "127.0.0.1",
+  Connection: "Upgrade",
+  Upgrade: "websocket",
+  "Sec-WebSocket-Version": "13",
+  "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+};
+
 /** The text of a handshake. `headers` replace those of a proper one, `start` its request line. */
 export function handshake(path: string, headers: RequestHeaders = {}, start: string = `GET ${path} HTTP/1.1`): string {
-  const all: RequestHeaders = {
-    Host: "127.0.0.1",
-    Connection: "Upgrade",
-    Upgrade: "websocket",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
-    ...headers,
-  };
-  const lines = Object.entries(all).flatMap(([name, value]) =>
-    value === undefined ? [] : [value].flat().map((each) => `${name}: ${each}`),
-  );
+  const given = Object.entries(headers);
+  const names = new Set(given.map(([name]) => name.toLowerCase()));
+  const all = [...Object.entries(properHeaders).filter(([name]) => !names.has(name.toLowerCase())), ...given];
+  const lines = all.flatMap(([name, value = []]) => [value].flat().map((each) => `${name}: ${each}`));
   return `${[start, ...lines].join("\r\n")}\r\n\r\n`;
 }
 

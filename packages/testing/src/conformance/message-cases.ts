@@ -5,16 +5,12 @@
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { Audience, type Connection, type Received, type Vel } from "@vel/core";
+import { setImmediate } from "node:timers/promises";
+import { Audience, type Connection } from "@vel/core";
 import { frame, opcodes } from "./bytes.ts";
 import type { ConformanceCase } from "./case.ts";
 
 const ascending = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i));
-
-/** Adds a route that keeps what it gets. */
-function keep(vel: Vel, received: Received[]): void {
-  vel.websocket("/keep", { message: (_, message) => void received.push(message) });
-}
 
 /** Cases about messages. */
 export const messageCases: readonly ConformanceCase[] = [
@@ -43,10 +39,11 @@ export const messageCases: readonly ConformanceCase[] = [
     async run(trial) {
       const target = await trial.serve((vel) => {
         vel.websocket("/small", { maxPayload: 1_000, message: (connection, message) => connection.send(message) });
+        vel.websocket("/medium", { maxPayload: 100_000, message: (connection, message) => connection.send(message) });
       });
       for (const [path, limit] of [
         ["/small", 1_000],
-        ["/echo", 2 ** 20],
+        ["/medium", 100_000],
       ] as const) {
         const { client, info } = await target.pair(path);
         const largest = "x".repeat(limit);
@@ -78,7 +75,9 @@ export const messageCases: readonly ConformanceCase[] = [
       const target = await trial.serve((vel) => {
         vel.websocket("/small", { maxPayload: 1_000, message: (connection, message) => connection.send(message) });
       });
-      const { client, info } = await target.rawPair("/small");
+      const opened = target.opened();
+      const client = await target.openRaw("/small");
+      const { info } = await opened;
       const part = "x".repeat(500);
       client.write(frame(opcodes.text, part, false), frame(opcodes.continuation, part));
       assert.equal(await client.next(), part + part);
@@ -195,29 +194,27 @@ export const messageCases: readonly ConformanceCase[] = [
       assert.equal((await client.closed).code, 1000);
     },
   },
-  {
-    name: "message: those that come with the request wait for the handler",
-    needs: { sockets: true },
-    otherwise: "message: those that come while the open hook runs wait for it",
-    async run(trial) {
-      const received: Received[] = [];
-      const target = await trial.serve((vel) => {
-        keep(vel, received);
-        vel.websocket("/later", {
-          async upgrade() {
-            await new Promise((resolve) => setTimeout(resolve, 0));
-            return {};
-          },
-          message: (connection, message) => connection.send(message),
+  ...[0, 5].map(
+    (turns): ConformanceCase => ({
+      name: `message: those that come with the request wait for ${turns > 0 ? "a guard that thinks" : "the handler"}`,
+      needs: { sockets: true },
+      otherwise: "message: those that come while the open hook runs wait for it",
+      async run(trial) {
+        const target = await trial.serve((vel) => {
+          vel.websocket("/later", {
+            async upgrade() {
+              for (let turn = 0; turn < turns; turn++) await setImmediate();
+              return {};
+            },
+            message: (connection, message) => connection.send(message),
+          });
         });
-      });
-      for (const path of ["/echo", "/later"]) {
         const early = Buffer.concat(ascending(200).map((text) => frame(opcodes.text, text)));
-        const client = await target.openRaw(path, { early });
+        const client = await target.openRaw("/later", { early });
         for (const text of ascending(200)) assert.equal(await client.next(), text);
-      }
-    },
-  },
+      },
+    }),
+  ),
   {
     name: "message: those that come while the open hook runs wait for it",
     async run(trial) {
@@ -234,7 +231,7 @@ export const messageCases: readonly ConformanceCase[] = [
       });
       const { client, connection } = await target.pair("/later");
       for (const text of ascending(200)) client.send(text);
-      while (connection.messagesReceived < 200) await new Promise((resolve) => setTimeout(resolve, 0));
+      while (connection.messagesReceived < 200) await setImmediate();
       release();
       for (const text of ["ready", ...ascending(200)]) assert.equal(await client.next(), text);
     },

@@ -250,7 +250,7 @@ export class RawClient implements Client {
     if (!answer) return;
     const length = Number(answer.headers.find(([name]) => name.toLowerCase() === "content-length")?.[1] ?? NaN);
     if (answer.status !== 101) {
-      if (answer.body.length >= length) this.#answer = answer;
+      if (Buffer.byteLength(answer.body) >= length) this.#answer = answer;
       return; // without a length, the body ends with the connection
     }
     this.#answer = { ...answer, body: "" };
