@@ -9,11 +9,15 @@ import type { StandardSchemaV1 } from "./standard-schema.ts";
 
 /** The codes of core's errors. Packages add their own. */
 export type VelErrorCode =
+  | "ERR_VEL_BROKER_DOWN"
   | "ERR_VEL_DISCONNECTED"
   | "ERR_VEL_INVALID_MESSAGE"
+  | "ERR_VEL_LIMIT"
   | "ERR_VEL_REFUSED"
+  | "ERR_VEL_REPLY"
   | "ERR_VEL_STATE"
   | "ERR_VEL_TIMEOUT"
+  | "ERR_VEL_UNKNOWN_TYPE"
   | "ERR_VEL_UNSUPPORTED";
 
 /**

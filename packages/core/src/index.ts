@@ -1,4 +1,14 @@
 export { Audience, type BroadcastOptions } from "./audience.ts";
+export type {
+  Broker,
+  BrokerState,
+  HistoryOptions,
+  HistoryResult,
+  Position,
+  Publication,
+  PublishOptions,
+  Retention,
+} from "./broker.ts";
 export { systemClock, type Clock } from "./clock.ts";
 export {
   assertCloseCode,
@@ -11,10 +21,13 @@ export {
 export type { Connection, ReceiveOptions, SendOptions } from "./connection.ts";
 export { EventEmitter, type Emitter, type Unsubscribe } from "./emitter.ts";
 export { DisconnectError, InvalidMessageError, VelError, type VelErrorCode } from "./errors.ts";
+export { assertFrame, isFrameId, jsonCodec, type Codec, type Frame, type FrameId } from "./frame.ts";
 export type { HeaderList, HeadersLike } from "./headers.ts";
 export { randomId } from "./id.ts";
 export type { JsonLimits } from "./json.ts";
 export type { MaybePromise } from "./maybe-promise.ts";
+export { MemoryBroker, type MemoryBrokerOptions } from "./memory-broker.ts";
+export { MemoryPresenceStore } from "./memory-presence.ts";
 export type { Outgoing } from "./outgoing.ts";
 export type { AnyParams, PathParams } from "./path.ts";
 export {
@@ -27,11 +40,21 @@ export {
   type Received,
   type SendStatus,
 } from "./payload.ts";
+export type { PresenceEntry, PresenceStore } from "./presence.ts";
+export {
+  Protocol,
+  type FrameHandler,
+  type FrameHandlers,
+  type ProtocolOptions,
+  type Reply,
+  type RequestOptions,
+} from "./protocol.ts";
 export { Refusal, reject, type RejectOptions } from "./refusal.ts";
 export { logError, type ErrorContext } from "./report.ts";
 export type { Admission, PendingRequest, UpgradeRequest } from "./request.ts";
 export { createVel } from "./server.ts";
 export { validate, type StandardSchemaV1 } from "./standard-schema.ts";
+export { assertTopic, matchesTopic, TopicTree } from "./topic.ts";
 export type { Accepted, Capabilities, Handshake, Host, Refused, Remote, Transport } from "./transport.ts";
 export type {
   AdoptOptions,
