@@ -34,10 +34,13 @@ export class VelError<Code extends string = VelErrorCode> extends Error {
   override readonly name: string = "VelError";
   /** What to switch on; texts may change, codes do not. */
   readonly code: Code;
+  /** When it is worth to try again, in milliseconds from now; undefined when nothing is known about that. */
+  readonly retryAfter: number | undefined;
 
-  constructor(code: Code, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+  constructor(code: Code, message: string, options?: { cause?: unknown; retryAfter?: number }) {
+    super(message, options && "cause" in options ? { cause: options.cause } : undefined);
     this.code = code;
+    this.retryAfter = options?.retryAfter;
   }
 }
 

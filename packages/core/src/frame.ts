@@ -6,7 +6,7 @@
  */
 import { InvalidMessageError } from "./errors.ts";
 import { jsonLimits, parseJson, type JsonLimits } from "./json.ts";
-import { encodeJson, type Json, type Payload, type Received } from "./payload.ts";
+import { encodeJson, type Payload, type Received } from "./payload.ts";
 
 /** What ties an answer to its question: up to 64 characters, or a safe integer. Each side numbers its own questions. */
 export type FrameId = string | number;

@@ -42,7 +42,9 @@ export {
 } from "./payload.ts";
 export type { PresenceEntry, PresenceStore } from "./presence.ts";
 export {
+  errorFrame,
   Protocol,
+  type ErrorFrame,
   type FrameHandler,
   type FrameHandlers,
   type ProtocolOptions,

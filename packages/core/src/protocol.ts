@@ -145,9 +145,9 @@ export class Protocol {
       const reply = await handler(connection, frame);
       if (id !== undefined && !unanswered.has(frame.type)) this.send(connection, { ...reply, type: "ok", id });
     } catch (error) {
-      const code = codeOf(error);
-      if (code === "internal") this.#report(error, connection);
-      this.send(connection, { type: "error", ...(id !== undefined && { id }), code });
+      const frame = errorFrame(error, id);
+      if (frame.code === "internal") this.#report(error, connection);
+      this.send(connection, frame);
     }
   }
 
@@ -237,11 +237,28 @@ export class Protocol {
 /** What is an answer itself, or answers in its own way. */
 const unanswered: ReadonlySet<string> = new Set(["ok", "error", "ping", "pong"]);
 
-/** The code that a client sees: `ERR_VEL_ROOM_FULL` is `room_full`, and what is the server's own fault `internal`. */
-function codeOf(error: unknown): string {
-  if (!(error instanceof VelError)) return "internal";
-  const code = String(error.code);
-  return faults.has(code) ? "internal" : code.replace(/^ERR_(?:VEL_)?/, "").toLowerCase();
+/** A frame that tells a client what went wrong, see {@link errorFrame}. */
+export interface ErrorFrame extends Frame {
+  readonly type: "error";
+  /** What to switch on: `room_full`; `internal` for what is the server's own fault. */
+  readonly code: string;
+  /** When it is worth to try again, in milliseconds. */
+  readonly retryAfter?: number;
+}
+
+/**
+ * Makes the frame that tells a client of an error: its code without `ERR_VEL_`, in lower case, and nothing of its text.
+ * What is no {@link VelError}, and what says that the server was used wrongly, is `internal`.
+ *
+ * @param id The question that it answers.
+ * @example
+ * errorFrame(new VelError("ERR_VEL_TIMEOUT", "Too slow"), 7); // { type: "error", id: 7, code: "timeout" }
+ */
+export function errorFrame(error: unknown, id?: FrameId): ErrorFrame {
+  const known = error instanceof VelError && !faults.has(String(error.code)) ? (error as VelError<string>) : undefined;
+  const code = known?.code.replace(/^ERR_(?:VEL_)?/, "").toLowerCase() ?? "internal";
+  const retryAfter = known?.retryAfter;
+  return { type: "error", ...(id !== undefined && { id }), code, ...(retryAfter !== undefined && { retryAfter }) };
 }
 
 const faults: ReadonlySet<string> = new Set(["ERR_VEL_STATE", "ERR_VEL_UNSUPPORTED"]);
