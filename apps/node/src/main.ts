@@ -1,6 +1,6 @@
 /**
- * The chat on Node: `pnpm demo`. `PORT` chooses the port (default 3000), `VEL_CHAT_SECRET` the secret that signs tokens
- * (default: random, so that everybody signs in anew after a restart).
+ * The chat on Node: `pnpm demo`. `PORT` chooses the port (default 3000), `VEL_CHAT_SECRET` the secret that signs
+ * tokens (default: random, so that everybody signs in anew after a restart).
  *
  * @module
  */
@@ -10,4 +10,4 @@ import { serve } from "@vel/node";
 
 const chat = createChat(readOptions());
 const { port } = await serve(chat.vel, { port: readPort(), fetch: chat.fetch, signals: ["SIGINT", "SIGTERM"] });
-console.log(`Chat on http://localhost:${String(port)}`);
+console.log(`Chat on http://localhost:${port}`);

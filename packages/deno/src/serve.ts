@@ -32,9 +32,9 @@ export interface RunningServer {
   /** The address that it listens on, as the system names it. */
   readonly hostname: string;
   /**
-   * Closes every connection ({@link Vel.close}, whose options these are), then the server: new HTTP requests are
-   * answered with 503, those in flight get 10,000 ms to be answered, then listening stops and all sockets are closed.
-   * A further call gives the same promise.
+   * Closes every connection ({@link Vel.close}, whose options these are), then the server: HTTP requests in flight get
+   * 10,000 ms to be answered, new ones meanwhile a 503, then listening stops and idle HTTP connections end. Resolves
+   * when all sockets are gone, and nothing keeps the process alive. A further call gives the same promise.
    */
   close(options?: CloseOptions): Promise<void>;
 }
@@ -53,12 +53,15 @@ interface Runtime {
 }
 
 interface Info extends DenoInfo {
-  /** Resolves when the answer has left, rejects when it cannot any more. */
+  /** Resolves when the answer has been handed to the socket, rejects when it cannot be. */
   readonly completed: Promise<void>;
 }
 
 /** How long HTTP requests in flight may take once the server closes, in milliseconds. */
 const requestTimeout = 10_000;
+
+/** How long an answer that has been handed to the socket may take to leave, in milliseconds. */
+const flushTime = 100;
 
 /**
  * Serves WebSockets, and with `fetch` a web application too.
@@ -85,12 +88,12 @@ export async function serve(vel: Vel, options: ServeOptions = {}): Promise<Runni
       ? plain(426, "Upgrade Required", new Headers({ upgrade: "websocket" }))
       : plain(404, "Not Found");
   const { fetch = withoutFetch } = options;
-  const inFlight = new Set<Promise<void>>();
+  const inFlight = new Set<Promise<unknown>>();
   let isStopping = false;
   const answer = async (request: Request, info: Info): Promise<Response> => {
     if (isStopping) return plain(503, "Service Unavailable");
-    const answered = info.completed.catch(() => undefined).finally(() => inFlight.delete(answered));
-    inFlight.add(answered);
+    const completed = info.completed.catch(() => undefined).finally(() => inFlight.delete(completed));
+    inFlight.add(completed);
     try {
       return await fetch(request, info);
     } catch (error) {
@@ -100,8 +103,7 @@ export async function serve(vel: Vel, options: ServeOptions = {}): Promise<Runni
     }
   };
   const stop = new AbortController();
-  const address = hostname === undefined ? {} : { hostname };
-  const listen = { port, ...address, signal: stop.signal, onListen: () => undefined };
+  const listen = { port, ...(hostname !== undefined && { hostname }), signal: stop.signal, onListen: () => undefined };
   const server = Deno.serve(listen, handler(vel, { fetch: answer }));
 
   let closing: Promise<void> | undefined;
@@ -115,7 +117,8 @@ export async function serve(vel: Vel, options: ServeOptions = {}): Promise<Runni
     await vel.close(closeOptions);
     isStopping = true;
     await atMost(requestTimeout, Promise.all(inFlight), vel.clock);
-    // Not `shutdown()`: a request that is never answered would keep it waiting, and after it nothing can be cut off.
+    await new Promise<void>((resolve) => setTimeout(resolve, flushTime)); // the socket's time, not the clock's
+    // Not `shutdown()`: it waits without end for a peer that does not read, and nothing can be cut off after it.
     stop.abort();
     await server.finished;
     for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
@@ -127,8 +130,7 @@ export async function serve(vel: Vel, options: ServeOptions = {}): Promise<Runni
 /** Waits for a promise that does not reject, but not longer than so many milliseconds. */
 async function atMost(duration: number, promise: Promise<unknown>, clock: Clock): Promise<void> {
   let timer: unknown;
-  const tooLate = new Promise<void>((resolve) => (timer = clock.setTimeout(resolve, duration)));
-  await Promise.race([promise, tooLate]);
+  await Promise.race([promise, new Promise<void>((resolve) => (timer = clock.setTimeout(resolve, duration)))]);
   clock.clearTimeout(timer);
 }
 

@@ -53,6 +53,8 @@ const requestTimeout = 10_000;
 /**
  * Serves WebSockets, and with `fetch` a web application too, on an HTTP server of its own.
  *
+ * What `fetch` throws is reported to `onError`, and answered with 500.
+ *
  * @throws {Error} Node's own error with `code` `EADDRINUSE`, `EACCES` ... when it cannot listen.
  * @throws {VelError} `ERR_VEL_UNSUPPORTED` when a feature requires what Node lacks.
  * @example
@@ -77,7 +79,7 @@ export async function serve(vel: Vel, options: ServeOptions = {}): Promise<NodeS
     headersTimeout: handshakeTimeout,
     connectionsCheckingInterval: Math.min(1_000, handshakeTimeout / 4),
   };
-  const server = createServer(limits, fetch ? await fetchListener(fetch) : answerWithoutFetch(upgrader));
+  const server = createServer(limits, fetch ? await fetchListener(fetch, upgrader) : answerWithoutFetch(upgrader));
   const attachment = attachUpgrader(upgrader, server, options);
   try {
     await listen(server, port, hostname);
@@ -110,10 +112,21 @@ export async function serve(vel: Vel, options: ServeOptions = {}): Promise<NodeS
 }
 
 /** Loaded on demand: an application without `fetch` does without the package behind it. */
-async function fetchListener(fetch: NonNullable<ServeOptions["fetch"]>): Promise<RequestListener> {
+async function fetchListener(fetch: NonNullable<ServeOptions["fetch"]>, { host }: Upgrader): Promise<RequestListener> {
   const { getRequestListener } = await import("@hono/node-server");
   // Its own faster Request and Response would replace the globals of the whole process.
-  const listener = getRequestListener(fetch, { overrideGlobalObjects: false });
+  const listener = getRequestListener(
+    async (request) => {
+      try {
+        return await fetch(request);
+      } catch (error) {
+        // Somebody who went away in the middle of a request is no fault of the server's.
+        if (!request.signal.aborted) host.error(undefined, error);
+        return new Response("Internal Server Error", { status: 500 });
+      }
+    },
+    { overrideGlobalObjects: false },
+  );
   return (request, response) => {
     void listener(request, response);
   };
