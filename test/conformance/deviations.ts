@@ -4,6 +4,8 @@
  * @module
  */
 import type { Deviation } from "@vel/testing";
+import { framingOnBun, framingOnDeno, framingOnNodeAdapterOnBun } from "./deviations-framing.ts";
+import { handshakeOnBun, handshakeOnDeno } from "./deviations-handshake.ts";
 
 /** Bun with its own adapter. */
 export const onBun: readonly Deviation[] = [
@@ -18,11 +20,6 @@ export const onBun: readonly Deviation[] = [
       "What a client sends before it has the 101 response is refused with 400 while a guard is awaited: Bun takes it for a second request. RFC 6455, section 4.1, has clients wait; browsers do.",
   },
   {
-    cases: ["message: who sends one that is far too large learns it from the close code"],
-    reason:
-      "Bun ends the TCP connection without reading on when a message is larger than any route allows, so its sender can see 1006 instead of 1009. The server's `closeInfo` says 1009.",
-  },
-  {
     cases: [
       "close: a client that does not answer is forgotten when the time is up",
       "life: a client that does not answer does not keep the server",
@@ -30,6 +27,8 @@ export const onBun: readonly Deviation[] = [
     reason:
       "Bun ends a connection with the server's close frame and does not wait for the answer: `closeInfo` is there at once and says that the end was clean.",
   },
+  ...framingOnBun,
+  ...handshakeOnBun,
 ];
 
 /** Deno with its own adapter. */
@@ -39,4 +38,9 @@ export const onDeno: readonly Deviation[] = [
     reason:
       "Deno ends the TCP connection when another message comes after the server's close, so a client that is sending right then sees 1006. The server's `closeInfo` says the code.",
   },
+  ...framingOnDeno,
+  ...handshakeOnDeno,
 ];
+
+/** Bun with the Node adapter. */
+export const onNodeAdapterOnBun: readonly Deviation[] = framingOnNodeAdapterOnBun;

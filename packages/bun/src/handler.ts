@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { reject, type HeaderList, type Host, type Remote, type Vel } from "@vel/core";
+import { findHandshakeFault, reject, type HeaderList, type Host, type Remote, type Vel } from "@vel/core";
 import { transport, type BunSocket, type SocketData } from "./transport.ts";
 
 /** Bun's server, as far as it is used. */
@@ -81,10 +81,19 @@ export function handler<Server extends BunServer = BunServer>(
         if (connection) host.pong(connection, new Uint8Array(data));
       },
       close({ data: { connection } }: BunSocket, code, reason) {
-        if (connection) host.close(connection, code, reason, code !== 1006);
+        if (!connection) return;
+        // The peer's fault: Bun has told it already, core wants to know too. A drop has no reason.
+        if (code === 1006 && reason !== "") connection.close(violationOf(reason));
+        host.close(connection, code, reason, code !== 1006);
       },
     },
   };
+}
+
+/** The code that Bun has closed with, of which it tells the handler only the reason. */
+function violationOf(reason: string): number {
+  if (reason.includes("too big message")) return 1009;
+  return /UTF-8|compressed data/.test(reason) ? 1007 : 1002;
 }
 
 async function upgrade(
@@ -93,11 +102,13 @@ async function upgrade(
   server: BunServer,
   url: string,
 ): Promise<Response | undefined> {
+  const { method, headers, signal } = request;
+  const fault = findHandshakeFault(method, headers);
+  if (fault) return answer(fault);
   const address = server.requestIP(request);
   const remote: Remote | undefined = address
     ? { address: address.address.replace(/^::ffff:(?=[\d.]+$)/i, ""), port: address.port }
     : undefined;
-  const { headers, signal } = request;
   const accepted = await host.upgrade({ url, headers, remote, signal, raw: request });
   if (!accepted.accept) return answer(accepted);
   const { protocol } = accepted;
@@ -115,7 +126,7 @@ async function upgrade(
 }
 
 function answer({ status, headers, body }: { status: number; headers: HeaderList; body: string }): Response {
-  const list = new Headers();
+  const list = new Headers({ connection: "close" }); // nothing else is wanted of who was refused
   for (const [name, value] of headers) list.append(name, value);
   return new Response(body, { status, headers: list });
 }

@@ -22,6 +22,7 @@ export type { Connection, ReceiveOptions, SendOptions } from "./connection.ts";
 export { EventEmitter, type Emitter, type Unsubscribe } from "./emitter.ts";
 export { DisconnectError, InvalidMessageError, VelError, type VelErrorCode } from "./errors.ts";
 export { assertFrame, isFrameId, jsonCodec, type Codec, type Frame, type FrameId } from "./frame.ts";
+export { findHandshakeFault } from "./handshake.ts";
 export type { HeaderList, HeadersLike } from "./headers.ts";
 export { randomId } from "./id.ts";
 export type { JsonLimits } from "./json.ts";

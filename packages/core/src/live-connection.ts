@@ -308,7 +308,10 @@ export class LiveConnection implements Connection, OutboxOwner {
 
   /** A ping came. */
   receivePing(): void {
-    if (!this.#info) this.framesReceived++;
+    if (this.#info) return;
+    this.framesReceived++;
+    // Each is answered below core. Who asks and never reads the answers would have them pile up.
+    if (this.#isOpen && this.#outbox.isFull) this.terminate();
   }
 
   /** A pong came. */

@@ -72,6 +72,11 @@ export class Outbox {
     return isBacked;
   }
 
+  /** Whether a message that came now would be dropped. */
+  get isFull(): boolean {
+    return (this.bufferedAmount ?? 0) > this.#limit;
+  }
+
   /** Counts a payload's bytes. */
   sizeOf(payload: Payload): number {
     const { transport } = this.#wire;

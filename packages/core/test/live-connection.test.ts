@@ -526,6 +526,21 @@ describe("Connection.drained()", () => {
   });
 });
 
+describe("The peer's pings", () => {
+  it("end a connection whose peer does not read the answers", async () => {
+    // Runtimes answer pings by themselves. Bun kept every pong for a client that sent pings and read nothing.
+    const { host, connection, socket } = await setup({ sendBuffer: { limit: 1_000 } });
+    socket.buffered = 1_000;
+    host.ping(connection);
+    expect(socket.terminations).toBe(0);
+    socket.buffered = 1_001;
+    host.ping(connection);
+    expect(socket.terminations).toBe(1);
+    expect(connection.isOpen).toBe(false);
+    expect(connection.framesReceived).toBe(2);
+  });
+});
+
 describe("Connection.ping()", () => {
   it("sends at most 125 bytes, nothing when closed", async () => {
     const { connection, socket } = await setup();

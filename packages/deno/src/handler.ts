@@ -3,7 +3,15 @@
  *
  * @module
  */
-import { reject, type Connection, type HeaderList, type Host, type Remote, type Vel } from "@vel/core";
+import {
+  findHandshakeFault,
+  reject,
+  type Connection,
+  type HeaderList,
+  type Host,
+  type Remote,
+  type Vel,
+} from "@vel/core";
 import { transport, type DenoSocket } from "./transport.ts";
 
 /** What Deno tells of a request, as far as it is used. */
@@ -46,12 +54,14 @@ export function handler<Info extends DenoInfo = DenoInfo>(
 }
 
 async function upgrade(host: Host<DenoSocket>, request: Request, info: DenoInfo, url: string): Promise<Response> {
+  const { method, headers } = request;
+  const fault = findHandshakeFault(method, headers);
+  if (fault) return answer(fault);
   const remote = remoteOf(info); // only readable before the upgrade
   // Deno aborts a request's signal also when it was answered well: from then on it says nothing here.
   const gone = new AbortController();
   const onAbort = (): void => gone.abort();
   request.signal.addEventListener("abort", onAbort);
-  const { headers } = request;
   const accepted = await host.upgrade({ url, headers, remote, signal: gone.signal, raw: request });
   request.signal.removeEventListener("abort", onAbort);
   if (!accepted.accept) return answer(accepted);
@@ -93,7 +103,7 @@ function remoteOf({ remoteAddr }: DenoInfo): Remote | undefined {
 }
 
 function answer({ status, headers, body }: { status: number; headers: HeaderList; body: string }): Response {
-  const list = new Headers();
+  const list = new Headers({ connection: "close" }); // nothing else is wanted of who was refused
   for (const [name, value] of headers) list.append(name, value);
   return new Response(body, { status, headers: list });
 }

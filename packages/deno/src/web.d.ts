@@ -2,6 +2,7 @@
 // What Deno and every web type library have, for this package's own compiler run alone.
 interface Request {
   readonly url: string;
+  readonly method: string;
   readonly headers: Headers;
   readonly signal: AbortSignal;
 }

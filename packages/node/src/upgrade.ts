@@ -5,9 +5,9 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { reject, type Accepted, type Host, type Vel } from "@vel/core";
-import { ignore, writeAnswer } from "./answer.ts";
-import { findFault, headersOf, pathOf, remoteOf, targetOf } from "./handshake.ts";
+import { findHandshakeFault, reject, type Accepted, type Host, type Vel } from "@vel/core";
+import { ignore, writeAnswer, type Answer } from "./answer.ts";
+import { headersOf, pathOf, remoteOf, targetOf } from "./handshake.ts";
 import { deflateOf, flushSocket, openSocket, ownTransport } from "./transport.ts";
 import { createWsServer, type WsServer, type WsSocket } from "./ws.ts";
 
@@ -73,11 +73,10 @@ export class Upgrader {
 
   /** Answers a request; never throws. From now on the socket is in these hands. */
   handle(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const fault = findFault(request);
     const headers = headersOf(request);
-    if (fault) writeAnswer(socket, request.method === "HEAD" ? { ...fault, body: "" } : fault);
-    else if (!headers) writeAnswer(socket, { status: 400, headers: [], body: "Malformed header" });
-    else void this.#decide(request, socket, head, headers);
+    const fault = headers ? findFault(request, headers) : reject(400, { body: "Malformed header" });
+    if (headers && !fault) void this.#decide(request, socket, head, headers);
+    else if (fault) writeAnswer(socket, request.method === "HEAD" ? { ...fault, body: "" } : fault);
   }
 
   /** Answers 503 to everybody who is still being decided on. */
@@ -160,6 +159,11 @@ export class Upgrader {
     }
     return server;
   }
+}
+
+function findFault({ method = "", httpVersion }: IncomingMessage, headers: Headers): Answer | undefined {
+  const fault = findHandshakeFault(method, headers);
+  return fault ?? (httpVersion === "1.0" ? reject(400, { body: "HTTP version must be 1.1" }) : undefined);
 }
 
 /** What inflating costs a connection in bytes: a window of 32 KiB and zlib's state (zlib.h, "inflateInit2"). */
