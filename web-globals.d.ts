@@ -80,6 +80,42 @@ declare var TextDecoder: {
   new (label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean }): TextDecoder;
 };
 
+interface ReadableStreamDefaultController<R = any> {
+  readonly desiredSize: number | null;
+  enqueue(chunk: R): void;
+  close(): void;
+  error(reason?: unknown): void;
+}
+interface ReadableStream<R = any> {
+  readonly locked: boolean;
+  cancel(reason?: unknown): Promise<void>;
+}
+declare var ReadableStream: {
+  prototype: ReadableStream;
+  new <R = any>(
+    source?: {
+      start?(controller: ReadableStreamDefaultController<R>): void;
+      pull?(controller: ReadableStreamDefaultController<R>): void | PromiseLike<void>;
+      cancel?(reason?: unknown): void | PromiseLike<void>;
+    },
+    strategy?: { highWaterMark?: number },
+  ): ReadableStream<R>;
+};
+
+interface Response {
+  readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
+  readonly headers: Headers;
+  readonly status: number;
+  text(): Promise<string>;
+}
+declare var Response: {
+  prototype: Response;
+  new (
+    body?: ReadableStream<Uint8Array<ArrayBuffer>> | string | null,
+    init?: { headers?: Headers; status?: number },
+  ): Response;
+};
+
 declare function setTimeout(callback: () => void, delay: number): unknown;
 declare function clearTimeout(timer: unknown): void;
 declare function queueMicrotask(callback: () => void): void;

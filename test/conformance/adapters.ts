@@ -5,7 +5,7 @@
  */
 import type { Capabilities } from "@vel/core";
 import type { Deviation } from "@vel/testing";
-import { onBun, onDeno } from "./deviations.ts";
+import { onBun, onDeno, onNodeAdapterOnBun } from "./deviations.ts";
 
 /** One column of the table. */
 export interface Column {
@@ -41,5 +41,5 @@ export const columns: Readonly<Record<string, Column>> = {
     deviations: onDeno,
   },
   "Node adapter on Deno": { capabilities: { ...full, compression: false }, deviations: [] },
-  "Node adapter on Bun": { capabilities: full, deviations: [] },
+  "Node adapter on Bun": { capabilities: full, deviations: onNodeAdapterOnBun },
 };

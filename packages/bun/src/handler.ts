@@ -65,7 +65,8 @@ export function handler<Server extends BunServer = BunServer>(
       perMessageDeflate: host.compression,
       open(socket: BunSocket) {
         socket.binaryType = "uint8array";
-        socket.data.connection = host.open(socket, socket.data.accepted);
+        const connection = (socket.data.connection = host.open(socket, socket.data.accepted));
+        if (socket.data.end) host.close(connection, ...socket.data.end);
       },
       message({ data: { connection } }: BunSocket, message) {
         if (!connection) return;
@@ -80,11 +81,13 @@ export function handler<Server extends BunServer = BunServer>(
       pong({ data: { connection } }: BunSocket, data) {
         if (connection) host.pong(connection, new Uint8Array(data));
       },
-      close({ data: { connection } }: BunSocket, code, reason) {
-        if (!connection) return;
+      close({ data }: BunSocket, code, reason) {
+        // Bun calls this within `close()`, and so within `host.open()` when the open hook closes.
+        data.end = [code, reason, code !== 1006];
+        if (!data.connection) return;
         // The peer's fault: Bun has told it already, core wants to know too. A drop has no reason.
-        if (code === 1006 && reason !== "") connection.close(violationOf(reason));
-        host.close(connection, code, reason, code !== 1006);
+        if (code === 1006 && reason !== "") data.connection.close(violationOf(reason));
+        host.close(data.connection, ...data.end);
       },
     },
   };

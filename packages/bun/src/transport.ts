@@ -23,6 +23,8 @@ export interface BunSocket {
 export interface SocketData {
   readonly accepted: Accepted;
   connection?: Connection;
+  /** How it ended. */
+  end?: readonly [code: number, reason: string, wasClean: boolean];
 }
 
 const OPEN = 1;
@@ -39,7 +41,9 @@ export const transport: Transport<BunSocket> = {
     maxPayload: undefined,
   }),
   send(socket, payload, compress) {
-    const status = socket.send(payload, compress && socket.data.accepted.compression !== false);
+    const { compression } = socket.data.accepted;
+    const isLarge = compression !== false && payload.length >= compression.threshold;
+    const status = socket.send(payload, compress && isLarge);
     if (status === -1) return "queued";
     // 0 means dropped, which cannot be for want of room; an empty message is 0 bytes long where it was sent.
     return status > 0 || socket.readyState === OPEN ? "sent" : "closed";

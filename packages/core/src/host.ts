@@ -97,10 +97,18 @@ class Admitted implements Accepted {
   readonly #route: Route;
   readonly #request: LiveRequest;
   readonly #outcome: Entry | Refusal;
-  readonly #onOpen: () => void;
+  readonly #decided: (isOpen: boolean) => void;
+  #isAbandoned = false;
   #connection: LiveConnection | undefined;
 
-  constructor(route: Route, request: LiveRequest, outcome: Entry | Refusal, canCompress: boolean, onOpen: () => void) {
+  /** @param decided Is called once, when it is open or abandoned. */
+  constructor(
+    route: Route,
+    request: LiveRequest,
+    outcome: Entry | Refusal,
+    canCompress: boolean,
+    decided: (isOpen: boolean) => void,
+  ) {
     this.headers = outcome instanceof Refusal ? outcome.headers : request.responseHeaders;
     this.protocol = chooseProtocol(request, route.protocols);
     this.maxPayload = route.limits.maxPayload;
@@ -108,7 +116,7 @@ class Admitted implements Accepted {
     this.#route = route;
     this.#request = request;
     this.#outcome = outcome;
-    this.#onOpen = onOpen;
+    this.#decided = decided;
   }
 
   open(server: VelServer, wire: Wire): Connection {
@@ -133,16 +141,22 @@ class Admitted implements Accepted {
     if (this.#outcome instanceof Refusal) {
       server.opened(connection, undefined);
       connection.close(this.#outcome.closeCode, this.#outcome.closeReason);
+    } else if (this.#isAbandoned) {
+      server.opened(connection, undefined);
+      connection.close(1013, "handshake took too long");
     } else {
       server.opened(connection, this.#outcome.start);
     }
-    this.#onOpen();
+    if (!this.#isAbandoned) this.#decided(true);
     return connection;
   }
 
-  /** The client left before its socket was open. */
+  /** The client left before its socket was open, or nobody has heard of it for too long. */
   abandon(): void {
+    if (this.#connection || this.#isAbandoned) return;
+    this.#isAbandoned = true;
     if (!(this.#outcome instanceof Refusal)) this.#outcome.abandon();
+    this.#decided(false);
   }
 }
 
@@ -170,10 +184,8 @@ async function decide(
     });
   };
   const onAbort = (): void => {
-    over();
-    if (!admitted) return;
-    admitted.abandon();
-    decided();
+    if (admitted) admitted.abandon();
+    else over();
   };
   const decided = (): void => {
     signal.removeEventListener("abort", onAbort);
@@ -195,7 +207,13 @@ async function decide(
     decided();
     return refusedWith(outcome);
   }
-  return (admitted = new Admitted(route, request, outcome, capabilities.compression, decided));
+  // Deno tells nothing of a client that leaves before the 101: its place is given back when the time is up.
+  const timer = server.clock.setTimeout(() => admitted?.abandon(), server.handshakeTimeout);
+  return (admitted = new Admitted(route, request, outcome, capabilities.compression, (isOpen) => {
+    server.clock.clearTimeout(timer);
+    if (!isOpen) over();
+    decided();
+  }));
 }
 
 function isHttpAnswer(outcome: Entry | Refusal): outcome is Refusal {

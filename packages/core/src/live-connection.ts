@@ -24,6 +24,9 @@ import type { Capabilities, Remote, Transport } from "./transport.ts";
 /** How often a transport that does not tell is asked whether it has drained, in milliseconds. */
 const drainInterval = 10;
 
+/** How many pings may come while the send buffer is full: their pongs take 125 KiB at most. */
+const mostUnreadPongs = 1_000;
+
 const noBytes = new Uint8Array(0);
 
 /** What a connection needs of the server that it belongs to. */
@@ -76,6 +79,8 @@ export class LiveConnection implements Connection, OutboxOwner {
   #isTelling = false;
   /** Whether it does not wait for the peer any more. */
   #isCut = false;
+  /** Pings that came since the send buffer was last not full. */
+  #unreadPongs = 0;
   // Made on first use: most connections never have any of these.
   #abort: AbortController | undefined;
   #closing: Set<() => unknown> | undefined;
@@ -310,8 +315,10 @@ export class LiveConnection implements Connection, OutboxOwner {
   receivePing(): void {
     if (this.#info) return;
     this.framesReceived++;
-    // Each is answered below core. Who asks and never reads the answers would have them pile up.
-    if (this.#isOpen && this.#outbox.isFull) this.terminate();
+    // Each is answered below core. Who goes on asking and does not read would have the answers pile up; one ping beside
+    // a large message is no fault.
+    this.#unreadPongs = this.#outbox.isFull ? this.#unreadPongs + 1 : 0;
+    if (this.#isOpen && this.#unreadPongs > mostUnreadPongs) this.terminate();
   }
 
   /** A pong came. */

@@ -36,7 +36,7 @@ export interface MemoryBrokerOptions {
   onError?: (error: unknown, context: ErrorContext) => void;
 }
 
-type Listener = (publication: Publication) => void;
+type Listener = (publication: Publication) => unknown;
 
 interface Kept {
   readonly publication: Publication;
@@ -79,7 +79,8 @@ class Stream {
 }
 
 /**
- * Carries publications within one process: the default of every feature. Subscribers are called before `publish` returns.
+ * Carries publications within one process: the default of every feature. Subscribers are called before `publish`
+ * returns; where one of them publishes, after all have had what came before.
  *
  * What has expired is gone, but where a topic stands is known for as long as there are no more than `maxTopics`.
  *
@@ -89,9 +90,10 @@ class Stream {
  *
  * const broker = new MemoryBroker();
  * const history = { limit: 100, ttl: 60_000 };
- * const seen = await broker.publish("orders", "first", { history });
+ * await broker.publish("orders", "first", { history });
+ * const { top } = await broker.history("orders");
  * await broker.publish("orders", "second", { history });
- * const { publications, complete } = await broker.history("orders", { since: seen });
+ * const { publications, complete } = await broker.history("orders", { since: top });
  * assert.deepEqual([publications.map(({ payload }) => payload), complete], [["second"], true]);
  */
 export class MemoryBroker implements Broker {
@@ -106,6 +108,8 @@ export class MemoryBroker implements Broker {
   readonly #streams = new Map<string, Stream>();
   /** What was published with a key, oldest first. */
   readonly #keys = new Map<string, { position: Position | undefined; expires: number }>();
+  /** What is being handed out, and what listeners have published meanwhile. */
+  readonly #waiting: { publication: Publication; listeners: readonly Listener[] }[] = [];
   readonly #states = new Set<(state: BrokerState) => void>();
   readonly #id = randomId();
   #forgotten = 0;
@@ -123,7 +127,13 @@ export class MemoryBroker implements Broker {
     this.#maxKeys = maxIdempotencyKeys;
     this.#clock = clock;
     this.#onError = (error) => {
-      onError(error, { stage: "listener" });
+      notify(
+        (): unknown => onError(error, { stage: "listener" }),
+        (failure) => {
+          logError(failure, { stage: "onError" });
+          logError(error, { stage: "listener" });
+        },
+      );
     };
   }
 
@@ -145,6 +155,7 @@ export class MemoryBroker implements Broker {
   async publish(topic: string, payload: Payload, options: PublishOptions = {}): Promise<Position | undefined> {
     this.#assertUp();
     assertTopic(topic);
+    assertPayload(payload);
     const { idempotencyKey, history, origin } = options;
     const now = this.#clock.now();
     const key = idempotencyKey === undefined ? undefined : `${String(topic.length)} ${topic} ${idempotencyKey}`;
@@ -167,12 +178,7 @@ export class MemoryBroker implements Broker {
       stream.append(publication(), history, now);
     }
     if (key !== undefined) this.#remember(key, position, now);
-    const published = publication();
-    for (const listener of [...(this.#listeners.get(topic) ?? []), ...this.#patterns.find(topic)]) {
-      notify(() => {
-        listener(published);
-      }, this.#onError);
-    }
+    this.#handOut(publication(), [...(this.#listeners.get(topic) ?? []), ...this.#patterns.find(topic)]);
     return position;
   }
 
@@ -186,9 +192,7 @@ export class MemoryBroker implements Broker {
     assertTopic(topic);
     let isOn = true;
     // Each subscription is its own, even of the same function; one that was taken back hears nothing more.
-    const own: Listener = (publication) => {
-      if (isOn) listener(publication);
-    };
+    const own: Listener = (publication) => (isOn ? listener(publication) : undefined);
     if (pattern) this.#patterns.add(topic, own);
     else {
       const listeners = this.#listeners.get(topic) ?? new Set();
@@ -215,13 +219,14 @@ export class MemoryBroker implements Broker {
     const stream = this.#streams.get(topic) ?? new Stream(this.#epoch);
     const { top } = stream;
     const publications = stream.read(now);
-    if (!since) return { publications: limit === 0 ? [] : publications.slice(-limit), top, complete: true };
-    const missed = since.epoch === top.epoch ? top.offset - since.offset : NaN;
+    const last = (count: number): Publication[] => publications.slice(Math.max(publications.length - count, 0));
+    if (!since) return { publications: last(Math.floor(limit)), top, complete: true };
+    const missed = since.epoch === top.epoch && Number.isSafeInteger(since.offset) ? top.offset - since.offset : NaN;
     // Each of these is a no: another stream, a position that never was, what was dropped already, more than was asked for.
-    if (!(missed >= 0 && missed <= publications.length && missed <= limit) || !Number.isSafeInteger(missed)) {
+    if (!(missed >= 0 && missed <= publications.length && missed <= limit)) {
       return { publications: [], top, complete: false };
     }
-    return { publications: missed === 0 ? [] : publications.slice(-missed), top, complete: true };
+    return { publications: last(missed), top, complete: true };
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -237,6 +242,15 @@ export class MemoryBroker implements Broker {
       }
     }
     return Promise.resolve();
+  }
+
+  /** Calls listeners, after those of what was published before: one of them may be what publishes this. */
+  #handOut(publication: Publication, listeners: readonly Listener[]): void {
+    if (this.#waiting.push({ publication, listeners }) > 1) return;
+    for (const { publication, listeners } of this.#waiting) {
+      for (const listener of listeners) notify(() => listener(publication), this.#onError);
+    }
+    this.#waiting.length = 0;
   }
 
   /** Finds a topic's stream, or makes it, as the one that was published to last. */
@@ -268,6 +282,12 @@ export class MemoryBroker implements Broker {
 
   #assertUp(): void {
     if (this.#isClosed) throw new VelError("ERR_VEL_BROKER_DOWN", "Broker is closed");
+  }
+}
+
+function assertPayload(payload: Payload): void {
+  if (typeof payload !== "string" && !((payload as unknown) instanceof Uint8Array)) {
+    throw new TypeError(`Payload must be a string or Uint8Array, got ${typeof payload}: use encode() for values`);
   }
 }
 

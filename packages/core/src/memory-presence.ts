@@ -38,9 +38,7 @@ export class MemoryPresenceStore implements PresenceStore {
 
   // The work is done at once: who calls it twice gets the answers in that order.
   join(topic: string, entry: PresenceEntry, lease: number): Promise<{ first: boolean }> {
-    if (!(lease > 0)) {
-      return Promise.reject(new RangeError(`Lease must be a positive number, got ${String(lease)}`));
-    }
+    if (!(lease > 0)) return Promise.reject(noLease(lease));
     const users = this.#present(topic);
     const leases = users.get(entry.key) ?? new Map<string, Lease>();
     const first = leases.size === 0;
@@ -61,6 +59,7 @@ export class MemoryPresenceStore implements PresenceStore {
   }
 
   refresh(node: string, lease: number): Promise<void> {
+    if (!(lease > 0)) return Promise.reject(noLease(lease));
     const now = this.#clock.now();
     for (const topic of this.#topics.keys()) {
       for (const leases of this.#present(topic).values()) {
@@ -96,4 +95,8 @@ export class MemoryPresenceStore implements PresenceStore {
     if (users.size === 0) this.#topics.delete(topic);
     return users;
   }
+}
+
+function noLease(lease: number): RangeError {
+  return new RangeError(`Lease must be a positive number, got ${String(lease)}`);
 }

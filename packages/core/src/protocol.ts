@@ -7,7 +7,7 @@ import { systemClock, type Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import { VelError } from "./errors.ts";
 import { assertFrame, isFrameId, jsonCodec, type Codec, type Frame, type FrameId } from "./frame.ts";
-import type { MaybePromise } from "./maybe-promise.ts";
+import { notify, type MaybePromise } from "./maybe-promise.ts";
 import type { Received, SendStatus } from "./payload.ts";
 import { logError, type ErrorContext } from "./report.ts";
 import type { Hooks } from "./vel.ts";
@@ -80,7 +80,7 @@ export class Protocol {
   readonly #codec: Codec;
   readonly #maxPending: number;
   readonly #clock: Clock;
-  readonly #onError: (error: unknown, context: ErrorContext) => void;
+  readonly #onError: (error: unknown, context: ErrorContext) => unknown;
 
   /** @throws {RangeError} When `maxPending` is not a positive number. */
   constructor(options: ProtocolOptions = {}) {
@@ -125,7 +125,7 @@ export class Protocol {
    * Makes the hooks of a route that speaks the protocol and nothing else.
    *
    * @example
-   * vel.with(guard).websocket("/ws", protocol.hooks());
+   * vel.websocket("/ws", new Protocol().hooks());
    */
   hooks<Data>(): Hooks<Data> {
     return { message: (connection, message) => this.receive(connection, message) };
@@ -147,7 +147,11 @@ export class Protocol {
     } catch (error) {
       const frame = errorFrame(error, id);
       if (frame.code === "internal") this.#report(error, connection);
-      this.send(connection, frame);
+      try {
+        this.send(connection, frame);
+      } catch (failure) {
+        this.#report(failure, connection);
+      }
     }
   }
 
@@ -167,6 +171,9 @@ export class Protocol {
 
   /**
    * Asks the client, and waits for its answer: a frame of type `ok` (`pong` for a `ping`) with the same id.
+   *
+   * A route hands in one message after the other, so a handler that awaits the answer keeps it waiting behind itself:
+   * go on without it, or set `serial: false` on the route.
    *
    * @param frame What is asked; it gets an id.
    * @throws {VelError} `ERR_VEL_TIMEOUT`; `ERR_VEL_LIMIT` when too many questions are open; `ERR_VEL_REPLY` when the
@@ -211,7 +218,11 @@ export class Protocol {
       };
       signal?.addEventListener("abort", onAbort, { once: true });
       questions.set(id, question);
-      this.send(connection, { ...frame, id } as Frame);
+      try {
+        this.send(connection, { ...frame, id } as Frame);
+      } catch (error) {
+        question.reject(error); // what cannot be encoded was not asked
+      }
     });
   }
 
@@ -225,12 +236,13 @@ export class Protocol {
 
   #report(error: unknown, connection: Connection): void {
     const context = { stage: "frame", connection };
-    try {
-      this.#onError(error, context);
-    } catch (failure) {
-      logError(failure, { stage: "onError" });
-      logError(error, context);
-    }
+    notify(
+      () => this.#onError(error, context),
+      (failure) => {
+        logError(failure, { stage: "onError" });
+        logError(error, context);
+      },
+    );
   }
 }
 

@@ -81,16 +81,20 @@ export class TopicTree<T> {
   find(topic: string): T[] {
     const found: T[] = [];
     const segments = topic.split(".");
+    const take = (node: Node<T> | undefined): void => {
+      for (const value of node?.values ?? []) found.push(value);
+    };
     const walk = (node: Node<T>, at: number): void => {
       const segment = segments[at];
       if (segment === undefined) {
-        found.push(...node.values);
+        take(node);
         return;
       }
-      found.push(...(node.next.get(">")?.values ?? []));
-      // A topic may be called `*` or `>` itself: that is no second match.
+      take(node.next.get(">"));
+      // A topic's own segment may be `*` or `>`: that is no second match.
+      const isLast = at === segments.length - 1;
       for (const key of new Set([segment, "*"])) {
-        const next = key === ">" ? undefined : node.next.get(key);
+        const next = key === ">" && isLast ? undefined : node.next.get(key);
         if (next) walk(next, at + 1);
       }
     };

@@ -25,6 +25,20 @@ export interface HandlerOptions<Info> {
   fetch?: (request: Request, info: Info) => Response | Promise<Response>;
 }
 
+/** Deno's words for a peer's violations, and the close codes for them. All else that can go wrong is a lost connection. */
+const violations: Readonly<Record<string, number>> = {
+  "Control frame must not be fragmented": 1002,
+  "Frame too large": 1009,
+  "Invalid UTF-8": 1007,
+  "Invalid close code": 1002,
+  "Invalid close frame": 1002,
+  "Invalid continuation frame": 1002,
+  "Invalid fragment": 1002,
+  "Invalid value": 1002, // of an opcode
+  "Ping frame too large": 1002,
+  "Reserved bits are not zero": 1002,
+};
+
 /** What this file needs of the runtime. */
 interface Runtime {
   upgradeWebSocket(request: Request, options: object): { response: Response; socket: DenoSocket };
@@ -87,6 +101,10 @@ async function upgrade(host: Host<DenoSocket>, request: Request, info: DenoInfo,
     if (!connection || data === undefined) return;
     if (typeof data === "string") host.message(connection, data);
     else host.message(connection, new Uint8Array(data), data.byteLength);
+  });
+  socket.addEventListener("error", ({ message = "" }) => {
+    // The peer's violation, for which Deno ends the TCP connection: this only lets core know who ended it, and why.
+    if (connection && Object.hasOwn(violations, message)) connection.close(violations[message]);
   });
   // `close` follows, with code 0 where no close frame came, and sometimes comes twice: core takes the first.
   socket.addEventListener("close", ({ code = 0, reason = "", wasClean = false }) => {

@@ -19,6 +19,7 @@ export interface DenoSocket {
 /** What Deno's socket events have, each some of it. */
 interface SocketEvent {
   readonly data?: string | ArrayBuffer;
+  readonly message?: string;
   readonly code?: number;
   readonly reason?: string;
   readonly wasClean?: boolean;
@@ -44,7 +45,11 @@ export const transport: Transport<DenoSocket> = {
     return "sent";
   },
   close(socket, code, reason) {
-    socket.close(code, reason);
+    // Deno ends the TCP connection without a close frame when it finds another message behind the close, and those
+    // that have come already are handed out within this turn.
+    setTimeout(() => {
+      socket.close(code, reason);
+    }, 0);
   },
   buffered: (socket) => socket.bufferedAmount,
 };

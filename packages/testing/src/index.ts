@@ -15,3 +15,12 @@ export {
 } from "./conformance/conformance.ts";
 export { conformanceTable } from "./conformance/table.ts";
 export type { StartedAdapter } from "./conformance/trial.ts";
+export type { StartedBroker } from "./broker-conformance/broker-trial.ts";
+export type { CaseOptions } from "./broker-conformance/case.ts";
+export {
+  runBrokerConformance,
+  runPresenceConformance,
+  type BrokerConformanceOptions,
+  type PresenceConformanceOptions,
+} from "./broker-conformance/conformance.ts";
+export type { StartedPresence } from "./broker-conformance/presence-trial.ts";

@@ -113,7 +113,12 @@ export const closeCases: readonly ConformanceCase[] = [
         end(pair);
         const { code } = await pair.info;
         for (let turn = 0; turn < 20; turn++) await setImmediate();
-        assert.deepEqual(told.splice(0).sort(), [`close ${String(code)}`, "closing", `event ${String(code)}`, `hook ${String(code)}`]);
+        assert.deepEqual(told.splice(0).sort(), [
+          `close ${String(code)}`,
+          "closing",
+          `event ${String(code)}`,
+          `hook ${String(code)}`,
+        ]);
         pair.client.drop();
       }
     },

@@ -180,15 +180,13 @@ export const handlerCases: readonly ConformanceCase[] = [
           assert.deepEqual(await target.told(1), [`upgrade: ${secret}`]);
         },
       },
-      ...(["open", "message", "close"] as const).map(
-        (hook): ConformanceCase => ({
-          name: `failure: a ${hook} hook that ${how} ends its own connection`,
-          run: (trial) =>
-            failsAlone(trial, hook, (vel) => {
-              vel.websocket("/failing", { [hook]: failing });
-            }),
-        }),
-      ),
+      ...(["open", "message", "close"] as const).map((hook): ConformanceCase => ({
+        name: `failure: a ${hook} hook that ${how} ends its own connection`,
+        run: (trial) =>
+          failsAlone(trial, hook, (vel) => {
+            vel.websocket("/failing", { [hook]: failing });
+          }),
+      })),
     ];
   }),
   {
@@ -214,7 +212,7 @@ export const handlerCases: readonly ConformanceCase[] = [
       };
       connection.onClosing(listen("closing"));
       connection.onClose(listen("close"));
-      connection.onClose(reject);
+      connection.onClose(reject as () => void); // a rejection is told of, too
       connection.onClose(() => ran.push("the other"));
       client.close(1000);
       await info;

@@ -194,27 +194,25 @@ export const messageCases: readonly ConformanceCase[] = [
       assert.equal((await client.closed).code, 1000);
     },
   },
-  ...[0, 5].map(
-    (turns): ConformanceCase => ({
-      name: `message: those that come with the request wait for ${turns > 0 ? "a guard that thinks" : "the handler"}`,
-      needs: { sockets: true },
-      otherwise: "message: those that come while the open hook runs wait for it",
-      async run(trial) {
-        const target = await trial.serve((vel) => {
-          vel.websocket("/later", {
-            async upgrade() {
-              for (let turn = 0; turn < turns; turn++) await setImmediate();
-              return {};
-            },
-            message: (connection, message) => connection.send(message),
-          });
+  ...[0, 5].map((turns): ConformanceCase => ({
+    name: `message: those that come with the request wait for ${turns > 0 ? "a guard that thinks" : "the handler"}`,
+    needs: { sockets: true },
+    otherwise: "message: those that come while the open hook runs wait for it",
+    async run(trial) {
+      const target = await trial.serve((vel) => {
+        vel.websocket("/later", {
+          async upgrade() {
+            for (let turn = 0; turn < turns; turn++) await setImmediate();
+            return {};
+          },
+          message: (connection, message) => connection.send(message),
         });
-        const early = Buffer.concat(ascending(200).map((text) => frame(opcodes.text, text)));
-        const client = await target.openRaw("/later", { early });
-        for (const text of ascending(200)) assert.equal(await client.next(), text);
-      },
-    }),
-  ),
+      });
+      const early = Buffer.concat(ascending(200).map((text) => frame(opcodes.text, text)));
+      const client = await target.openRaw("/later", { early });
+      for (const text of ascending(200)) assert.equal(await client.next(), text);
+    },
+  })),
   {
     name: "message: those that come while the open hook runs wait for it",
     async run(trial) {
@@ -260,7 +258,10 @@ export const messageCases: readonly ConformanceCase[] = [
         assert.deepEqual(Buffer.from((await client.next()) as Uint8Array), Buffer.alloc(size, i + 1));
       }
       for (const [i, bytes] of received.entries()) {
-        assert(bytes.every((byte) => byte === i + 1), "another message changed this one");
+        assert(
+          bytes.every((byte) => byte === i + 1),
+          "another message changed this one",
+        );
         bytes.fill(0);
       }
     },

@@ -141,7 +141,8 @@ export const pressureCases: readonly ConformanceCase[] = [
       const { client, connection, info } = await target.pair("/push");
       await connection.drained();
       client.pause();
-      for (let i = 0; i < enough && connection.send(numbered(i)) !== "dropped"; i++) if (i % 20 === 0) await setImmediate();
+      for (let i = 0; i < enough && connection.send(numbered(i)) !== "dropped"; i++)
+        if (i % 20 === 0) await setImmediate();
       const isDrained = connection.drained();
       client.drop();
       connection.terminate();

@@ -262,7 +262,7 @@ export class RawClient implements Client {
   #parseAnswer(): Answer | undefined {
     const [head = "", ...rest] = this.#raw.split("\r\n\r\n");
     const [start = "", ...lines] = head.split("\r\n");
-    const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(start)?.[1]);
+    const status = Number(/^HTTP\/1\.[01] (\d{3}) /.exec(start)?.[1]);
     if (!status) return undefined;
     const headers = lines.map((line): [string, string] => {
       const colon = line.indexOf(":");

@@ -9,27 +9,29 @@ import { setImmediate } from "node:timers/promises";
 import { ManualClock } from "../../manual-clock.ts";
 import { closePayload, frame, handshake, opcodes } from "../bytes.ts";
 import type { ConformanceCase } from "../case.ts";
-import { onSockets } from "./attack.ts";
+import { attack, refusals, type Violation } from "./attack.ts";
 
 const closing = (code: number, reason: string | Uint8Array = ""): Buffer =>
   frame(opcodes.close, Buffer.concat([closePayload(code), Buffer.from(reason as string)]));
-const codes = (...list: readonly number[]): Buffer[] => list.map((code) => closing(code));
 
-/** Close frames that are violations, and the code that each gets. */
-const malformed: readonly (readonly [what: string, code: number, frames: readonly Buffer[]])[] = [
-  ["5.5.1: a payload of one byte", 1002, [frame(opcodes.close, Buffer.from([3]))]],
-  ["7.4.1: a code that is never sent", 1002, codes(1004, 1005, 1006, 1015)],
-  ["7.4.2: a code below all ranges", 1002, codes(0, 999)],
-  ["7.4.2: a code that nobody has assigned", 1002, codes(1016, 1100, 2000, 2999)],
-  ["7.4.2: a code above all ranges", 1002, codes(5000, 65_535)],
-  [
-    "5.5.1: a reason that is not UTF-8",
-    1007,
-    [Buffer.from([0xff]), Buffer.from([0xe2, 0x82]), Buffer.from([0xed, 0xa0, 0x80])].map((each) =>
-      closing(1000, each),
-    ),
-  ],
+const malformed: readonly Violation[] = [
+  ["5.5.1: a payload of one byte", frame(opcodes.close, Buffer.from([3]))],
+  ["7.4.1: a code that is never sent", ...[1004, 1005, 1006, 1015].map((code) => closing(code))],
+  ["7.4.2: a code of no range", ...[0, 999, 5000, 65_535].map((code) => closing(code))],
+  ["7.4.2: a code that nobody has assigned", ...[1016, 1100, 2000, 2999].map((code) => closing(code))],
 ];
+
+const unreadable: readonly Violation[] = [
+  ["5.5.1: a reason that is not UTF-8", closing(1000, Buffer.from([0xff]))],
+  ["5.5.1: a reason that ends within a character", closing(1000, Buffer.from([0xe2, 0x82]))],
+  ["5.5.1: a surrogate as a reason", closing(1000, Buffer.from([0xed, 0xa0, 0x80]))],
+];
+
+/** Codes that may be sent. */
+const good: Readonly<Record<string, readonly number[]>> = {
+  "of RFC 6455 and of applications": [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999],
+  "that was registered later": [1012, 1013, 1014],
+};
 
 /** What may come behind a close frame. */
 const late: Readonly<Record<string, Buffer>> = {
@@ -52,7 +54,6 @@ const untilReset: Readonly<Record<string, readonly Buffer[]>> = {
 
 /** Answers to the server's close that are no close frame. */
 const evasions: Readonly<Record<string, readonly Buffer[]>> = {
-  nothing: [],
   "messages and pings": [frame(opcodes.text, "never mind"), frame(opcodes.ping, "alive")],
   "half a close frame": [closing(4000).subarray(0, 5)],
   "half a message": [frame(opcodes.text, "x".repeat(500)).subarray(0, 100)],
@@ -60,27 +61,19 @@ const evasions: Readonly<Record<string, readonly Buffer[]>> = {
 
 /** Cases about ends. */
 export const closeAttacks: readonly ConformanceCase[] = [
-  ...malformed.map(([what, code, frames]) =>
-    attack(`close: ${what} fails the connection`, async (trial) => {
+  ...refusals("close", "malformed closes", 1002, malformed),
+  ...refusals("close", "unreadable reasons", 1007, unreadable),
+  ...Object.entries(good).map(([which, codes]) =>
+    attack(`close: 7.4: a code ${which} is answered in kind`, async (trial) => {
       const target = await trial.serve();
-      for (const each of frames) {
+      for (const code of codes) {
         const { client, info } = await target.rawPair("/echo");
-        client.write(each);
-        assert.equal((await client.ended).code, code, each.toString("hex"));
-        assert.deepEqual(await info, { code, reason: "", wasClean: false, by: "local" });
+        client.write(closing(code, "because"));
+        assert.equal((await client.ended).code, code);
+        assert.deepEqual(await info, { code, reason: "because", wasClean: true, by: "remote" });
       }
     }),
   ),
-  attack("close: 7.4: every code that may be sent is answered in kind", async (trial) => {
-    const target = await trial.serve();
-    const good = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999];
-    for (const code of good) {
-      const { client, info } = await target.rawPair("/echo");
-      client.write(closing(code, "because"));
-      assert.equal((await client.ended).code, code);
-      assert.deepEqual(await info, { code, reason: "because", wasClean: true, by: "remote" });
-    }
-  }),
   attack("close: 5.5.1: an empty close is answered by an empty one, and is 1005 to the application", async (trial) => {
     const { client, info } = await (await trial.serve()).rawPair("/echo");
     client.write(frame(opcodes.close));
@@ -144,8 +137,10 @@ export const closeAttacks: readonly ConformanceCase[] = [
     },
   ),
   ...Object.entries(untilReset).map(([when, frames]) =>
-    attack(`close: CVE row 8: a reset ${when} ends the connection once`, async (trial) => {
-      const { client, connection, info } = await (await trial.serve()).rawPair("/echo");
+    attack(`close: CVE row 8: a reset ${when} ends the connection once, and no timer is left`, async (trial) => {
+      const clock = new ManualClock();
+      const target = await trial.serve(undefined, { clock });
+      const { client, connection, info } = await target.rawPair("/echo");
       let ends = 0;
       connection.onClose(() => ends++);
       client.socket.write(Buffer.concat(frames), () => {
@@ -157,6 +152,7 @@ export const closeAttacks: readonly ConformanceCase[] = [
       for (let turn = 0; turn < 20; turn++) await setImmediate();
       assert.equal(ends, 1);
       assert.equal(connection.isOpen, false);
+      assert.equal(clock.pending, 0);
     }),
   ),
   ...Object.entries(evasions).map(([what, frames]) =>
@@ -173,6 +169,7 @@ export const closeAttacks: readonly ConformanceCase[] = [
         assert.equal(connection.closeInfo, undefined);
         await clock.advance(1);
         assert.deepEqual(await info, { code: 4000, reason: "go", wasClean: false, by: "local" });
+        assert.equal(clock.pending, 0);
       },
     ),
   ),

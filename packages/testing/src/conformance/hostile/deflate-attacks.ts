@@ -10,11 +10,11 @@ import process from "node:process";
 import { setImmediate } from "node:timers/promises";
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import { Audience, type Connection, type Received, type Vel } from "@vel/core";
-import { closePayload, frame, handshake, opcodes } from "../bytes.ts";
+import { closePayload, frame, opcodes } from "../bytes.ts";
 import type { ConformanceCase } from "../case.ts";
 import type { ServerFrame } from "../raw-client.ts";
 import type { Target, Trial } from "../trial.ts";
-import { assertFailed, attack, end, strike } from "./attack.ts";
+import { attack, end } from "./attack.ts";
 
 const garbageAnywhere =
   "deflate: CVE row 14: garbage in compressed frames ends that connection alone, and reaches nobody";
@@ -119,7 +119,7 @@ function serve(trial: Trial, routes: (vel: Vel) => void = () => undefined): Prom
 async function growth(work: Promise<unknown>): Promise<number> {
   const before = process.memoryUsage.rss();
   let most = before;
-  let isDone = false;
+  let isDone = false as boolean;
   const done = work.then(() => (isDone = true));
   while (!isDone) {
     most = Math.max(most, process.memoryUsage.rss());
@@ -147,10 +147,9 @@ export const deflateAttacks: readonly ConformanceCase[] = [
     const payloads = [
       garbage,
       Buffer.alloc(500, 0x55),
-      Buffer.alloc(1),
       Buffer.from([0x07]),
       Buffer.concat([deflate("x".repeat(1_000)), garbage]),
-      deflate(Buffer.alloc(70_000, "abcdefgh")).subarray(0, 40),
+      Buffer.from([0x4b, 0x04, 0xc1, 0x00, 0xff, 0xff, 0x00]),
     ];
     for (const value of offers) {
       const headers = { "Sec-WebSocket-Extensions": value };
@@ -162,8 +161,7 @@ export const deflateAttacks: readonly ConformanceCase[] = [
         assert.notEqual((await info).code, 1000, `${value}, ${payload.toString("hex", 0, 8)}`);
       }
     }
-    const whole = received.filter((data) => data.length > 0 && data !== "\0");
-    assert.deepEqual(whole, []);
+    assert.deepEqual(received, []);
   }),
   attack("deflate: CVE row 14: a compressed frame is 1002, where compression is off", async (trial) => {
     const target = await trial.serve();
@@ -181,11 +179,12 @@ export const deflateAttacks: readonly ConformanceCase[] = [
     deflateAttack(`deflate: ${what}`, async (trial) => {
       const target = await serve(trial);
       for (const [each, code, ...frames] of attacks) {
-        const { client, connection, info } = await target.rawPair("/length", offer);
+        const { client, info } = await target.rawPair("/length", offer);
         client.write(...frames, end);
         assert.equal((await client.ended).code, code, each);
-        assert.deepEqual(await info, { code, reason: "", wasClean: false, by: "local" }, each);
-        assert.equal(connection.messagesReceived, 0);
+        const { code: said, by } = await info;
+        assert.deepEqual({ said, by }, { said: code, by: "local" }, each);
+        assert.deepEqual(client.received, [], each);
       }
     }),
   ),
@@ -225,8 +224,10 @@ export const deflateAttacks: readonly ConformanceCase[] = [
   }),
   deflateAttack("deflate: CVE row 13: a bomb that turns malformed after the limit is 1009", async (trial) => {
     const target = await serve(trial);
-    const message = text(Buffer.concat([bomb().subarray(0, 9_000), garbage]));
-    assertFailed(await strike(target, "/length", message), 1009);
+    const { client, info } = await target.rawPair("/length", offer);
+    client.write(text(Buffer.concat([bomb().subarray(0, 9_000), garbage])), end);
+    assert.equal((await client.ended).code, 1009);
+    assert.equal((await info).code, 1009);
   }),
   deflateAttack("deflate: CVE row 16: what inflates to no more than the limit is let in", async (trial) => {
     const target = await serve(trial);
@@ -236,16 +237,6 @@ export const deflateAttacks: readonly ConformanceCase[] = [
       assert.equal(await client.next(), String(size), what);
       client.close(1000);
       assert.equal((await client.closed).code, 1000);
-    }
-  }),
-  deflateAttack("deflate: CVE row 13: a window of no proper size is refused", async (trial) => {
-    const target = await serve(trial);
-    for (const bits of ["7", "16", "0", "-8", "15x", "4294967304", "", '"8"x']) {
-      for (const side of ["server", "client"]) {
-        const value = `permessage-deflate; ${side}_max_window_bits=${bits}`;
-        const { status } = await target.ask(handshake("/length", { "Sec-WebSocket-Extensions": value }));
-        assert.equal(status, 400, value);
-      }
     }
   }),
   deflateAttack("deflate: RFC 7692, 7.1.2.1: a window of any proper size is kept to", async (trial) => {
@@ -262,9 +253,6 @@ export const deflateAttacks: readonly ConformanceCase[] = [
       connection.close(4000);
       client.write(frame(opcodes.close, closePayload(4000)));
       const { frames } = await client.ended;
-      // A window of 8 bits is one that zlib cannot make: then nothing is compressed.
-      const isCompressed = client.headers.has("sec-websocket-extensions");
-      assert.equal(isCompressed || bits === 8, true, value);
       assert.deepEqual(
         frames.slice(0, 2).map((each) => read(each, bits)),
         messages,
@@ -316,9 +304,8 @@ export const deflateAttacks: readonly ConformanceCase[] = [
     const { client, connection, info } = await target.rawPair("/length", offer);
     const sizes = Array.from({ length: 50 }, (_, i) => i * 100);
     client.write(...sizes.map((size) => text(deflate("x".repeat(size)))), end);
-    const { texts, code } = await client.ended;
-    assert.equal(code, 1005);
-    assert.deepEqual(texts, sizes.map(String));
+    assert.equal((await client.ended).code, 1005);
+    assert.deepEqual(client.received, sizes.map(String));
     await info;
     assert.equal(connection.messagesReceived, 50);
   }),

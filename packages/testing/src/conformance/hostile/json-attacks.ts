@@ -124,7 +124,6 @@ function closes(path: string, payloads: readonly string[]): ConformanceCase["run
     for (const payload of payloads) {
       const { client, info } = await target.pair(path);
       client.send(payload);
-      client.send('{"late":1}');
       assert.equal((await client.closed).code, 1007, shown(payload));
       const { code, by } = await info;
       assert.deepEqual({ code, by }, { code: 1007, by: "local" }, shown(payload));
