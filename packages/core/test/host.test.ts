@@ -367,6 +367,32 @@ describe("Host.open()", () => {
     ).toThrow(TypeError);
   });
 
+  it.each(["the adapter says so", "the time is up"] as const)(
+    "gives the place back of who was let in and became no connection, once %s",
+    async (how) => {
+      // Bun refuses some whom core has let in, and Deno tells nothing of those who leave before the 101: ten thousand
+      // such requests filled the server for good.
+      const { vel, clock } = setup({ maxConnections: 1, handshakeTimeout: 5_000 });
+      let released = 0;
+      vel.use((request) => request.defer(() => void released++)).websocket("/ws", { message: () => undefined });
+      const host = vel.bind(scriptedTransport());
+      for (let i = 1; i <= 3; i++) {
+        const accepted = await admit(host, "/ws");
+        expect(await host.upgrade(handshake("/ws"))).toMatchObject({ accept: false, status: 503 });
+        if (how === "the time is up") await clock.advance(5_000);
+        else for (let twice = 0; twice < 2; twice++) host.abandon(accepted);
+        expect(released).toBe(i);
+        expect(clock.pending).toBe(0);
+      }
+      // Whoever opens it all the same gets a connection that closes.
+      const accepted = await admit(host, "/ws");
+      host.abandon(accepted);
+      const socket = new ScriptedSocket();
+      expect(host.open(socket, accepted).isOpen).toBe(false);
+      expect(socket.closes).toEqual([{ code: 1013, reason: "handshake took too long" }]);
+    },
+  );
+
   it("reports what a runtime says went wrong", async () => {
     const { vel, errors } = setup();
     vel.websocket("/ws", { message: () => undefined });

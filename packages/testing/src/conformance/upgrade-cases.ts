@@ -278,6 +278,44 @@ export const upgradeCases: readonly ConformanceCase[] = [
     },
   },
   {
+    name: "upgrade: what is refused gives its place back, and whatever its guards took",
+    async run(trial) {
+      let taken = 0;
+      const target = await trial.serve(
+        (vel) => {
+          const scope = vel.with((request) => {
+            taken++;
+            request.defer(() => void taken--);
+          });
+          scope.websocket("/refused", (request) => request.reject(401));
+          scope.websocket("/spoken", { protocols: ["chat"] });
+          scope.websocket("/failing", {
+            upgrade() {
+              throw new Error("no");
+            },
+          });
+        },
+        { maxConnections: 3 },
+      );
+      for (let i = 0; i < 10; i++) {
+        assert.equal((await target.refused("/refused")).status, 401);
+        assert.equal((await target.refused("/failing")).status, 500);
+        // Let in without a subprotocol, or refused where a runtime cannot say that there is none.
+        const client = await target.open("/spoken", { protocols: ["nobody"] }).catch(() => undefined);
+        client?.close(1000);
+        await client?.closed;
+        await target.everyoneLeft();
+      }
+      assert.equal((await target.told(10)).length, 10);
+      while (taken > 0) await setImmediate();
+      const clients = [await target.open("/echo"), await target.open("/echo")];
+      for (const client of clients) {
+        client.close(1000);
+        await client.closed;
+      }
+    },
+  },
+  {
     name: "upgrade: a hundred at once are all let in, each with its own answer",
     async run(trial) {
       const target = await trial.serve((vel) => {
