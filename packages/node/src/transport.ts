@@ -54,7 +54,7 @@ class Link {
  * Writing to the socket below `ws` is public API of both, and in order with what `ws` writes there itself (pongs, the
  * close frame), as long as `ws` is never in the middle of a message: on these sockets nobody calls `ws.send`.
  */
-export const transport: Transport<WsSocket, Buffer> = {
+const transport: Transport<WsSocket, Buffer> = {
   name: "node",
   capabilities: Object.freeze({
     ping: true,

@@ -143,7 +143,7 @@ export interface Header {
 }
 
 /** Builds a frame's header, the masking key (all zeros) included. */
-export function header({ fin = true, rsv = 0, opcode, masked = true, length, bits }: Header): Buffer {
+function header({ fin = true, rsv = 0, opcode, masked = true, length, bits }: Header): Buffer {
   const first = (fin ? 0x80 : 0) | (rsv << 4) | opcode;
   const mask = masked ? 0x80 : 0;
   const width = bits ?? (length < 126 ? 7 : length < 0x1_0000 ? 16 : 64);

@@ -55,11 +55,16 @@ const deviationTimeout = 1_500;
  * Test runners are not needed; {@link conformanceTable} prints what it returns.
  *
  * @example
+ * import assert from "node:assert/strict";
+ * import { serve } from "@vel/node";
+ * import { runTransportConformance } from "@vel/testing";
+ *
  * const results = await runTransportConformance({
  *   capabilities: { ping: true, terminate: true, compression: true, pause: true, buffered: true, maxPayload: undefined },
  *   start: (vel) => serve(vel, { hostname: "127.0.0.1" }),
+ *   only: (name) => name.startsWith("upgrade: "),
  * });
- * assert.deepEqual(results.filter(({ outcome }) => outcome === "failed"), []);
+ * assert(results.every(({ outcome }) => outcome === "passed"));
  */
 export async function runTransportConformance(options: ConformanceOptions): Promise<readonly ConformanceResult[]> {
   const { deviations = [], only = () => true, onResult = () => undefined } = options;

@@ -18,7 +18,10 @@ const signs: Readonly<Record<ConformanceResult["outcome"], string>> = {
  *
  * @param columns The adapters' names, with what {@link runTransportConformance} returned for them.
  * @example
- * console.log(conformanceTable({ "my adapter": await runTransportConformance(options) }));
+ * import { conformanceTable } from "@vel/testing";
+ *
+ * const results = [{ name: "close: a client that drops is 1006", outcome: "passed", note: "" }] as const;
+ * console.log(conformanceTable({ "my adapter": results }));
  */
 export function conformanceTable(columns: Readonly<Record<string, readonly ConformanceResult[]>>): string {
   const names = Object.keys(columns);
