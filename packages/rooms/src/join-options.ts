@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { UserRole } from "./user-role.ts";
+import type { HistoryPosition } from "./history.ts";
+import { assertRole, type UserRole } from "./user-role.ts";
 
 /** Who joins. */
 export interface JoinOptions {
@@ -16,6 +17,17 @@ export interface JoinOptions {
   role?: UserRole | undefined;
   /** Anything about the user that others may see: it is part of {@link RoomInfo}. Default: none. */
   meta?: unknown;
+  /**
+   * What the client has seen of {@link Room.history} before: it is sent everything since, or nothing when that cannot
+   * be done, see {@link Join.missed}. May come straight from the client. Default: what {@link RoomHistoryOptions.replay}
+   * says.
+   */
+  since?: HistoryPosition | null | undefined;
+}
+
+/** Who joins, with a user id in any case: what {@link Room.canJoin} decides on. */
+export interface JoinRequest extends Readonly<JoinOptions> {
+  readonly userId: string;
 }
 
 /** The longest name in characters (UTF-16 units). Names are kept: 10,000 rooms shall not be 10,000 long messages. */
@@ -37,11 +49,16 @@ export function assertRoomName(name: string): void {
  */
 export function assertJoinOptions({ userId, role }: JoinOptions): void {
   if (userId !== undefined) assertName('Option "userId"', userId);
-  if (role !== undefined && !Object.hasOwn(UserRole, role)) {
-    throw new TypeError(
-      `Option "role" must be one of ${Object.keys(UserRole).join(", ")}, got ${typeof role === "string" ? JSON.stringify(role) : typeof role}`,
-    );
-  }
+  if (role !== undefined) assertRole('Option "role"', role);
+}
+
+/**
+ * Checks the id of a user who is acted on.
+ *
+ * @throws {TypeError} When it is not a string of 1 to 1,024 characters.
+ */
+export function assertUserId(userId: string): void {
+  assertName("User id", userId);
 }
 
 function assertName(what: string, name: unknown): void {

@@ -1,27 +1,60 @@
 /**
- * How connections come into a room and go: the order of removal, hooks and events.
+ * How connections come into a room and go: the order of checks, removal, hooks and events.
  *
  * @module
  */
-import { Audience, EventEmitter, type Connection, type MaybePromise, type Message } from "@vel/core";
+import {
+  Audience,
+  DisconnectError,
+  encode,
+  EventEmitter,
+  VelError,
+  type Clock,
+  type Connection,
+  type MaybePromise,
+  type Message,
+  type Payload,
+  type Unsubscribe,
+} from "@vel/core";
+import { closeInfoOf } from "./close-info.ts";
+import type { RoomErrorCode } from "./errors.ts";
+import { History, type HistoryFill } from "./history.ts";
 import type { HookRunner } from "./hook-runner.ts";
+import type { JoinRequest } from "./join-options.ts";
+import type { MessageFrame } from "./message-place.ts";
+import { Moderation } from "./moderation.ts";
 import type { Join, Leave, LeaveReason, RoomEvents } from "./room-events.ts";
-import type { RoomUser } from "./room-user.ts";
-import { Roster, type Seat, type SeatOptions } from "./roster.ts";
+import type { RoomSettings } from "./room-options.ts";
+import type { Member, RoomUser } from "./room-user.ts";
+import { Roster, type Seat } from "./roster.ts";
+import { Tally } from "./tally.ts";
 
 /** The hooks of the room that a membership belongs to. */
 export interface MembershipHooks {
+  canJoin(connection: Connection<never>, request: JoinRequest): MaybePromise<boolean>;
   onJoin(user: RoomUser<never>, join: Join<never>): MaybePromise<void>;
   onLeave(user: RoomUser<never>, leave: Leave<never>): MaybePromise<void>;
+  onEmpty(): MaybePromise<void>;
 }
+
+/** Why somebody was put out. */
+export type Expulsion = Extract<LeaveReason, "kicked" | "banned">;
 
 /** What a membership needs of its manager. */
 export interface MembershipOwner {
   readonly runner: HookRunner;
-  /** The room has its first member. */
+  readonly clock: Clock;
+  readonly frame: MessageFrame | undefined;
+  /** Somebody is in, or about to be, where nobody was. */
   occupied(membership: Membership): void;
-  /** The room has lost its last member. */
+  /** Nobody is in any more, or about to be. */
   vacated(membership: Membership): void;
+  /** A connection takes a place, in the room or before its door. */
+  entered(connection: Connection, membership: Membership): void;
+  /** A connection gives a place back, once for each `entered`. */
+  exited(connection: Connection, membership: Membership): void;
+  /** A connection was put out, and its leave was told if its join was complete. */
+  expelled(connection: Connection, membership: Membership, why: Expulsion, reason: string | undefined): void;
 }
 
 /**
@@ -30,15 +63,29 @@ export interface MembershipOwner {
  */
 export class Membership {
   readonly name: string;
-  readonly roster: Roster = new Roster();
+  readonly settings: RoomSettings;
+  readonly clock: Clock;
+  readonly roster: Roster;
+  readonly moderation: Moderation;
+  readonly history: History<Message> | undefined;
   readonly events: EventEmitter<RoomEvents>;
   readonly #audience = new Audience();
   readonly #owner: MembershipOwner;
+  /** The users with a place: those inside, and those about whom `canJoin` still thinks. */
+  readonly #places = new Tally<string>();
   #hooks: MembershipHooks | undefined;
+  /** Whether somebody has joined since the room was last empty. */
+  #isLived = false;
+  #isClosed = false;
 
-  constructor(name: string, owner: MembershipOwner) {
+  constructor(name: string, settings: RoomSettings, owner: MembershipOwner) {
     this.name = name;
+    this.settings = settings;
+    this.clock = owner.clock;
     this.#owner = owner;
+    this.roster = new Roster((message) => this.#encode(message));
+    this.moderation = new Moderation(name, settings, this.roster, owner.clock);
+    this.history = settings.history && new History(settings.history.limit);
     this.events = new EventEmitter((error) => {
       owner.runner.report(error, { stage: "listener" });
     });
@@ -50,27 +97,52 @@ export class Membership {
   }
 
   /**
-   * Adds an open connection at once, and resolves when `onJoin` has settled. When that fails, the connection is out
-   * again and nobody is told of a leave.
+   * Adds an open connection that `canJoin` lets in, and resolves when `onJoin` has settled. When that fails, the
+   * connection is out again and nobody is told of a leave. Nothing waits for a hook that is synchronous.
    *
-   * @throws {VelError} `ERR_VEL_ROOM_MEMBER`
-   * @throws What `onJoin` throws.
+   * @throws {VelError} `ERR_VEL_ROOM_CLOSED`, `ERR_VEL_ROOM_MEMBER`, `ERR_VEL_ROOM_BANNED`, `ERR_VEL_ROOM_FULL`,
+   * `ERR_VEL_ROOM_FORBIDDEN`
+   * @throws {DisconnectError} When the connection ends meanwhile.
+   * @throws What `canJoin` and `onJoin` throw.
    */
-  async join(connection: Connection, options: SeatOptions): Promise<void> {
-    const seat = this.roster.enter(this.name, connection, options);
-    if (this.roster.size === 1) this.#owner.occupied(this);
+  async join(connection: Connection, request: JoinRequest): Promise<void> {
+    const { userId, since } = request;
+    this.#assertMayEnter(connection, userId);
+    const giveBack = this.#takePlace(connection, userId);
+    let seat: Seat;
+    let stopListening: Unsubscribe | undefined;
+    try {
+      const answer = this.#hooks?.canJoin(connection as Connection<never>, { ...request });
+      // Whoever hangs up while the room thinks gives the place back to others.
+      if (typeof answer !== "boolean") stopListening = connection.onClosing(giveBack);
+      const isAllowed = typeof answer === "boolean" ? answer : await answer;
+      // Meanwhile anything may have happened.
+      this.#assertMayEnter(connection, userId);
+      if (isAllowed !== true) throw this.#error("ERR_VEL_ROOM_FORBIDDEN", `${JSON.stringify(userId)} is not let in`);
+      seat = this.roster.enter(this.name, connection, request);
+      seat.giveBack = this.#takePlace(connection, userId);
+    } finally {
+      stopListening?.();
+      giveBack();
+    }
     this.#audience.add(connection);
     seat.release = connection.onClosing(() => {
       this.#depart(seat, "disconnected");
     });
-    const join: Join = { connection, first: seat.first };
+    let join: Join;
     try {
+      join = { connection, first: seat.first, missed: this.#catchUp(connection, since) };
+      // What is replayed may be more than its send buffer holds.
+      if (!connection.isOpen) throw new DisconnectError(closeInfoOf(connection));
       const joining = this.#hooks?.onJoin(seat.user as RoomUser as RoomUser<never>, join as Join<never>);
       // A hook that is done is not waited for, so that nothing can happen between it and the rest.
       if (joining !== undefined) await joining;
     } catch (error) {
       this.#remove(seat);
       this.roster.conclude(seat);
+      this.#owner.runner.later(() => {
+        this.#tellIfEmpty();
+      });
       throw error;
     }
     this.#complete(seat, join);
@@ -82,19 +154,99 @@ export class Membership {
     return seat !== undefined && this.#depart(seat, reason);
   }
 
-  /** Lets everybody out; within a {@link HookRunner.hold}, all are out before the first leave is told. */
-  clear(reason: LeaveReason): void {
-    for (const seat of this.roster.seats()) this.#depart(seat, reason);
+  /** Puts a user out with all connections; false when he is not in. All are out before the first leave is told. */
+  expel(userId: string, why: Expulsion, reason: string | undefined): boolean {
+    const { runner } = this.#owner;
+    const connections = [...(this.roster.users.get(userId)?.connections ?? [])];
+    runner.hold(() => {
+      for (const connection of connections) this.leave(connection, why);
+      runner.later(() => {
+        for (const connection of connections) this.#owner.expelled(connection, this, why, reason);
+      });
+    });
+    return connections.length > 0;
+  }
+
+  /**
+   * Lets everybody out, and nobody in any more. Within a {@link HookRunner.hold}, all are out before the first leave is
+   * told.
+   */
+  close(): void {
+    this.#isClosed = true;
+    for (const seat of this.roster.seats()) this.#depart(seat, "closed");
+  }
+
+  /** Who a connection speaks for: its user, also when its peer has gone and this is what it said before. */
+  speaker(connection: Connection): Member | undefined {
+    const seat = this.roster.get(connection);
+    if (seat) return seat.user;
+    const user = this.roster.parted(connection);
+    return user && this.moderation.bans.left(user.id) === 0 ? user : undefined;
   }
 
   /** Sends a message to all but the given connections and returns how many it was addressed to. */
-  broadcast(message: Message, except: Connection | ReadonlySet<Connection> | undefined): number {
-    return this.#owner.runner.hold(() => this.#audience.broadcast(message, { except }));
+  broadcast(message: Message, except: Connection | ReadonlySet<Connection> | undefined, isKept: boolean): number {
+    return this.#owner.runner.hold(() => {
+      const history = isKept ? this.history : undefined;
+      const payload = this.#encode(message, history && history.seq + 1);
+      // Bytes are the caller's to reuse.
+      history?.append(message instanceof Uint8Array ? new Uint8Array(message) : message);
+      return this.#audience.broadcast(payload, { except });
+    });
+  }
+
+  /** Sends a message to the connections of one user and returns how many there are. */
+  send(userId: string, message: Message): number {
+    return this.#owner.runner.hold(() => this.roster.users.get(userId)?.send(message) ?? 0);
+  }
+
+  #encode(message: Message, seq?: number): Payload {
+    const { frame } = this.#owner;
+    const epoch = seq === undefined ? undefined : this.history?.epoch;
+    return encode(frame ? frame(message, { room: this.name, seq, epoch }) : message);
+  }
+
+  /** Sends what a connection has missed, all of it or nothing, or the last messages to one that does not ask. */
+  #catchUp(connection: Connection, since: JoinRequest["since"]): HistoryFill<Message> | undefined {
+    const { history, settings } = this;
+    const missed = since === undefined ? undefined : (history?.since(since) ?? incomplete);
+    const entries = missed ? missed.entries : (history?.last(settings.history?.replay) ?? []);
+    const payloads = entries.map(({ seq, entry }) => this.#encode(entry, seq));
+    // A send buffer that drops has made a gap: then this was not all.
+    const hasGap = payloads.some((payload) => connection.send(payload) === "dropped");
+    return missed && hasGap ? incomplete : missed;
+  }
+
+  /** @throws {VelError} When a connection cannot come in as things are. */
+  #assertMayEnter(connection: Connection, userId: string): void {
+    if (this.#isClosed) throw this.#error("ERR_VEL_ROOM_CLOSED", "manager is closed");
+    if (!connection.isOpen) throw new DisconnectError(closeInfoOf(connection));
+    this.roster.assertNotIn(this.name, connection);
+    this.moderation.assertNotBanned(userId);
+    const { capacity } = this.settings;
+    if (this.#places.has(userId) || this.#places.size < capacity) return;
+    throw this.#error("ERR_VEL_ROOM_FULL", `there are ${String(capacity)} users already`);
+  }
+
+  /** Takes a place for a user, who has one as long as one of his is not given back. */
+  #takePlace(connection: Connection, userId: string): Unsubscribe {
+    this.#places.add(userId);
+    this.#owner.entered(connection, this);
+    if (this.#places.size === 1) this.#owner.occupied(this);
+    let isTaken = true;
+    return () => {
+      if (!isTaken) return;
+      isTaken = false;
+      this.#places.remove(userId);
+      this.#owner.exited(connection, this);
+      if (this.#places.size === 0) this.#owner.vacated(this);
+    };
   }
 
   #complete(seat: Seat, join: Join): void {
     const { left } = seat;
     seat.joined = true;
+    this.#isLived = true;
     this.#owner.runner.hold(() => {
       this.events.emit("join", seat.user, join);
       // Out again while `onJoin` ran. A listener that has just let it out has told of the leave already.
@@ -115,7 +267,7 @@ export class Membership {
     if (!this.roster.exit(seat)) return false;
     seat.release?.();
     this.#audience.delete(seat.connection);
-    if (this.roster.size === 0) this.#owner.vacated(this);
+    seat.giveBack?.();
     return true;
   }
 
@@ -129,6 +281,20 @@ export class Membership {
         connection,
       });
       this.events.emit("leave", user, leave);
+      this.#tellIfEmpty();
     });
   }
+
+  #tellIfEmpty(): void {
+    if (!this.#isLived || !this.roster.isVacant) return;
+    this.#isLived = false;
+    this.#owner.runner.run(() => this.#hooks?.onEmpty(), { stage: "onEmpty" });
+  }
+
+  #error(code: RoomErrorCode, why: string): VelError<RoomErrorCode> {
+    return new VelError(code, `Cannot join room ${JSON.stringify(this.name)}: ${why}`);
+  }
 }
+
+/** What is said of a position when nothing can be told about it. */
+const incomplete: HistoryFill<Message> = { entries: [], complete: false };

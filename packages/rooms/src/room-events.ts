@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Connection } from "@vel/core";
+import type { Connection, Message } from "@vel/core";
+import type { HistoryFill } from "./history.ts";
 import type { RoomUser } from "./room-user.ts";
 
 /** How somebody joined. */
@@ -12,6 +13,11 @@ export interface Join<Data = unknown> {
   readonly connection: Connection<Data>;
   /** Whether it is the user's first here; false for a second tab. */
   readonly first: boolean;
+  /**
+   * What was missed since {@link JoinOptions.since}, all of which was just sent if `complete`, and none of which if not.
+   * Undefined when nobody asked.
+   */
+  readonly missed: HistoryFill<Message> | undefined;
 }
 
 /**
@@ -19,9 +25,10 @@ export interface Join<Data = unknown> {
  *
  * - `left`: {@link RoomManager.leave} was called.
  * - `disconnected`: the connection is not open any more, whichever side closed it.
+ * - `kicked`, `banned`: {@link Room.kick} or {@link Room.ban} was called.
  * - `closed`: the manager was closed.
  */
-export type LeaveReason = "left" | "disconnected" | "closed";
+export type LeaveReason = "left" | "disconnected" | "kicked" | "banned" | "closed";
 
 /** How somebody left. */
 export interface Leave<Data = unknown> {

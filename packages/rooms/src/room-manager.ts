@@ -23,9 +23,14 @@ import { Expiry } from "./expiry.ts";
 import { HookRunner } from "./hook-runner.ts";
 import { assertJoinOptions, assertRoomName, type JoinOptions } from "./join-options.ts";
 import { Membership, type MembershipOwner } from "./membership.ts";
+import type { MessageFrame } from "./message-place.ts";
+import type { RoomBroadcastOptions } from "./room-broadcast.ts";
 import { membership, type RoomContext } from "./room-context.ts";
-import { roomHooks, type RoomPlace } from "./room-route.ts";
-import { Room, type RoomBroadcastOptions, type RoomInfo } from "./room.ts";
+import type { RoomInfo } from "./room-info.ts";
+import { roomSettings, type RoomOptions, type RoomSettings } from "./room-options.ts";
+import { expulsionCodes, roomHooks, type RoomPlace } from "./room-route.ts";
+import { Room } from "./room.ts";
+import { Tally } from "./tally.ts";
 
 /** A class of rooms. */
 export type RoomClass<R> = new (context: RoomContext) => R;
@@ -40,6 +45,8 @@ export type OutOf<R> = R extends Room<infer _, infer Out> ? Out : never;
 export interface RoomManagerOptions<R> {
   /** What a room is made of, unless {@link RoomManager.getOrCreate} says otherwise. Default: {@link Room}. */
   room?: RoomClass<R>;
+  /** What holds in each room, unless {@link RoomManager.getOrCreate} says otherwise. Default: no limits. */
+  defaults?: RoomOptions;
   /**
    * How long a room is kept that everybody has left, in milliseconds, so that its state survives a reconnect. 0 drops
    * it at once, Infinity never. A room that nobody has entered yet is kept for a minute at least. Default: 300,000.
@@ -47,10 +54,17 @@ export interface RoomManagerOptions<R> {
   emptyTtl?: number;
   /** How many rooms there may be. At the limit, the room that has been empty longest gives way. Default: 10,000. */
   maxRooms?: number;
+  /** How many rooms one connection may be in. Default: 100. */
+  maxRoomsPerConnection?: number;
+  /**
+   * Makes payloads of what rooms send: broadcasts, replays and messages to one user. Called once for each. Default:
+   * core's `encode`, whatever the place.
+   */
+  frame?: MessageFrame;
   /** Default: core's `systemClock`. */
   clock?: Clock;
   /**
-   * Is told of what `onLeave` (stage `onLeave`) and listeners (stage `listener`) throw, which nobody awaits. Default:
+   * Is told of what `onLeave`, `onEmpty` (stages of the same name) and listeners (stage `listener`) throw, which nobody awaits. Default:
    * core's `logError`, a line on `console.error`.
    */
   onError?: (error: unknown, context: ErrorContext) => void;
@@ -82,26 +96,44 @@ const untouchedTtl = 60_000;
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- any data, any messages: unknown would forbid subclasses that say more
 export class RoomManager<R extends Room<any, any> = Room> implements AsyncDisposable {
   readonly #class: RoomClass<R>;
+  readonly #defaults: RoomOptions;
   readonly #maxRooms: number;
+  readonly #maxRoomsPerConnection: number;
   readonly #rooms = new Map<string, Entry<R>>();
   readonly #empty: Expiry<string>;
   readonly #untouched: Expiry<string>;
   readonly #runner: HookRunner;
   readonly #owner: MembershipOwner;
+  /** The rooms in which a connection has a place. */
+  readonly #visits = new WeakMap<Connection, Tally<Membership>>();
+  /** The connections that came by {@link RoomManager.serve}, and the room for which each did. */
+  readonly #served = new WeakMap<Connection, string>();
   #isClosed = false;
 
-  /** @throws {RangeError} When `emptyTtl` is negative or `maxRooms` is below 1. */
+  /**
+   * @throws {RangeError} When `emptyTtl` is negative, a maximum is below 1, or a number of `defaults` is out of range.
+   * @throws {TypeError} When `defaults` names an unknown capability or role.
+   */
   constructor(options: RoomManagerOptions<R> = {}) {
-    const { emptyTtl = 300_000, maxRooms = 10_000, clock = systemClock, onError = logError } = options;
+    const { defaults = {}, emptyTtl = 300_000, maxRooms = 10_000, maxRoomsPerConnection = 100 } = options;
+    const { frame, clock = systemClock, onError = logError } = options;
+    roomSettings(defaults, {}); // a mistake shows here, not when the first room is made
     if (!(emptyTtl >= 0)) throw new RangeError(`Option "emptyTtl" must be 0 or more, got ${String(emptyTtl)}`);
     if (!(maxRooms >= 1)) throw new RangeError(`Option "maxRooms" must be 1 or more, got ${String(maxRooms)}`);
+    if (!(maxRoomsPerConnection >= 1)) {
+      throw new RangeError(`Option "maxRoomsPerConnection" must be 1 or more, got ${String(maxRoomsPerConnection)}`);
+    }
     this.#class = options.room ?? (Room as unknown as RoomClass<R>);
+    this.#defaults = { ...defaults };
     this.#maxRooms = maxRooms;
+    this.#maxRoomsPerConnection = maxRoomsPerConnection;
     this.#empty = new Expiry(emptyTtl, clock);
     this.#untouched = new Expiry(Math.max(emptyTtl, untouchedTtl), clock);
     this.#runner = new HookRunner(onError);
     this.#owner = {
       runner: this.#runner,
+      clock,
+      frame,
       occupied: ({ name }) => {
         this.#empty.delete(name);
         this.#untouched.delete(name);
@@ -111,20 +143,33 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
         this.#empty.add(name);
         this.#sweep();
       },
+      entered: (connection, members) => {
+        const visits = this.#visits.get(connection) ?? new Tally<Membership>();
+        this.#visits.set(connection, visits);
+        visits.add(members);
+      },
+      exited: (connection, members) => {
+        this.#visits.get(connection)?.remove(members);
+      },
+      expelled: (connection, { name }, why, reason = why) => {
+        if (this.#served.get(connection) === name) connection.close(expulsionCodes[why], reason);
+      },
     };
   }
 
   /**
    * Lets a connection into a room, which is made if there is none, and resolves when {@link Room.onJoin} has settled.
    *
-   * The connection is a member as soon as this was called, and leaves by itself as soon as it is not open.
+   * The connection is a member as soon as this was called, unless {@link Room.canJoin} is asynchronous, and leaves by
+   * itself as soon as it is not open.
    *
-   * @throws {VelError} `ERR_VEL_ROOM_MEMBER` when it is in already, `ERR_VEL_ROOM_LIMIT` when there are too many rooms,
-   * `ERR_VEL_ROOM_CLASS` when the room is not of this manager's class, `ERR_VEL_ROOM_CLOSED` after
+   * @throws {VelError} `ERR_VEL_ROOM_MEMBER` when it is in already, `ERR_VEL_ROOM_BANNED`, `ERR_VEL_ROOM_FULL`,
+   * `ERR_VEL_ROOM_FORBIDDEN` when `canJoin` does not let it in, `ERR_VEL_ROOM_LIMIT` when there are too many rooms or
+   * it is in too many, `ERR_VEL_ROOM_CLASS` when the room is not of this manager's class, `ERR_VEL_ROOM_CLOSED` after
    * {@link RoomManager.close}.
    * @throws {DisconnectError} When the connection is not open any more.
    * @throws {TypeError} When the name, `userId` or `role` is not valid.
-   * @throws What `onJoin` throws; the connection is out again then.
+   * @throws What `canJoin` and `onJoin` throw; the connection is out again then.
    * @example
    * const room = await rooms.join("lobby", connection, { userId: "ada" });
    */
@@ -132,9 +177,10 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
     assertRoomName(name);
     assertJoinOptions(options);
     if (!connection.isOpen) throw new DisconnectError(closeInfoOf(connection));
+    this.#assertFewRooms(name, connection);
     const { room, members } = this.#open(name, this.#class);
-    const { userId = connection.id, role, meta } = options;
-    const joining = members.join(connection, { userId, role, meta });
+    const { userId = connection.id, role, meta, since } = options;
+    const joining = members.join(connection, { userId, role, meta, since });
     this.#runner.track(joining);
     await joining;
     return room;
@@ -150,6 +196,25 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
     return this.#find(name)?.members.leave(connection, "left") ?? false;
   }
 
+  /**
+   * Lets a connection out of all rooms; it stays open. Otherwise as {@link RoomManager.leave}, but out of all before
+   * the first {@link Room.onLeave}.
+   *
+   * @returns How many rooms it was in.
+   */
+  leaveAll(connection: Connection): number {
+    const all = this.#membershipsOf(connection);
+    this.#runner.hold(() => {
+      for (const members of all) members.leave(connection, "left");
+    });
+    return all.length;
+  }
+
+  /** Lists the rooms that a connection is in, in the order in which it asked to come in. */
+  roomsOf(connection: Connection): R[] {
+    return this.#membershipsOf(connection).flatMap(({ name }) => this.#rooms.get(name)?.room ?? []);
+  }
+
   /** Finds a room, an empty one that is still kept included. */
   get(name: string): R | undefined {
     return this.#find(name)?.room;
@@ -162,16 +227,18 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
    * wanted. A subclass of the wanted class will do.
    *
    * @param room What to make it of. Default: {@link RoomManagerOptions.room}.
+   * @param options What holds in it, beside {@link RoomManagerOptions.defaults}. A room that is there keeps its own.
    * @throws {VelError} `ERR_VEL_ROOM_CLASS`, `ERR_VEL_ROOM_LIMIT`, `ERR_VEL_ROOM_CLOSED`
-   * @throws {TypeError} When the name is not a string of 1 to 1,024 characters.
+   * @throws {TypeError} When the name is not a string of 1 to 1,024 characters, or an option names what there is not.
+   * @throws {RangeError} When an option is out of its range.
    * @example
    * const room = rooms.getOrCreate("lobby", ChatRoom);
    */
   getOrCreate(name: string): R;
-  getOrCreate<C extends R>(name: string, room: RoomClass<C>): C;
-  getOrCreate(name: string, room: RoomClass<R> = this.#class): R {
+  getOrCreate<C extends R>(name: string, room: RoomClass<C>, options?: RoomOptions): C;
+  getOrCreate(name: string, room: RoomClass<R> = this.#class, options?: RoomOptions): R {
     assertRoomName(name);
-    return this.#open(name, room).room;
+    return this.#open(name, room, options && roomSettings(this.#defaults, options)).room;
   }
 
   /**
@@ -184,20 +251,43 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
     return this.get(name)?.broadcast(message, options) ?? 0;
   }
 
+  /**
+   * Sends a message to everybody in all rooms that there are at this moment, private ones included. Who is in several
+   * gets it from each.
+   *
+   * @returns How many connections it was addressed to.
+   * @throws {TypeError} When the message has no JSON form.
+   */
+  broadcastAll(message: OutOf<R>, options?: RoomBroadcastOptions<DataOf<R>>): number {
+    this.#sweep();
+    const all = [...this.#rooms.values()];
+    return this.#runner.hold(() => all.reduce((sum, { room }) => sum + room.broadcast(message, options), 0));
+  }
+
   /** Describes a room; undefined when there is no such room. */
   info(name: string): RoomInfo | undefined {
     return this.get(name)?.info;
   }
 
-  /** Describes all rooms, in the order in which they were made, empty ones that are still kept included. */
-  list(): RoomInfo[] {
+  /**
+   * Describes all rooms, in the order in which they were made, empty ones that are still kept included.
+   *
+   * @param options.includePrivate Whether {@link RoomOptions.private} ones are listed. Default: false.
+   */
+  list({ includePrivate = false }: { includePrivate?: boolean } = {}): RoomInfo[] {
     this.#sweep();
-    return [...this.#rooms.values()].map(({ room }) => room.info);
+    const all = [...this.#rooms.values()].map(({ room }) => room);
+    return all.filter(({ options }) => includePrivate || !options.private).map(({ info }) => info);
   }
 
   /**
    * Makes a route of rooms: who connects joins, and each text message is parsed as JSON and handed to
-   * {@link Room.receive}. What is not JSON closes with 1007, too many rooms with 1013, and what a hook throws with 1011.
+   * {@link Room.receive}.
+   *
+   * What the room does not take (of a muted user, too fast, against its schema) is answered with core's `errorFrame` as
+   * JSON text, and the connection stays open. What is not JSON closes with 1007, and what a hook throws with 1011. Who
+   * cannot join is closed: 1013 when the room is full or there are too many, 4501 when banned, 4403 when `canJoin`
+   * refuses. Who is kicked later is closed with 4500, who is banned with 4501.
    *
    * @param where Says which room a request is for, and who it is, before the connection is accepted: it may refuse
    * with `request.reject(404)`.
@@ -209,7 +299,7 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
     path: Path,
     where: (request: UpgradeRequest<PathParams<Path>, Data>) => MaybePromise<RoomPlace | Refusal>,
   ): void {
-    routes.websocket(path, roomHooks<Data, PathParams<Path>>(this, where));
+    routes.websocket(path, roomHooks<Data, PathParams<Path>>(this, where, this.#served));
   }
 
   /**
@@ -228,7 +318,7 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
     this.#empty.clear();
     this.#untouched.clear();
     this.#runner.hold(() => {
-      for (const { members } of rooms) members.clear("closed");
+      for (const { members } of rooms) members.close();
     });
     return this.#runner.idle();
   }
@@ -243,12 +333,27 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
     return this.#rooms.get(name);
   }
 
-  #open(name: string, room: RoomClass<R>): Entry<R> {
+  #membershipsOf(connection: Connection): Membership[] {
+    const places = [...(this.#visits.get(connection) ?? [])];
+    return places.filter(({ roster }) => roster.get(connection) !== undefined);
+  }
+
+  #assertFewRooms(name: string, connection: Connection): void {
+    const visits = this.#visits.get(connection);
+    const members = this.#find(name)?.members;
+    if (!visits || visits.size < this.#maxRoomsPerConnection || (members && visits.has(members))) return;
+    throw new VelError<RoomErrorCode>(
+      "ERR_VEL_ROOM_LIMIT",
+      `Cannot join room ${quote(name)}: connection "${connection.id}" is in ${String(visits.size)} rooms already`,
+    );
+  }
+
+  #open(name: string, room: RoomClass<R>, settings?: RoomSettings): Entry<R> {
     if (this.#isClosed) {
       throw new VelError<RoomErrorCode>("ERR_VEL_ROOM_CLOSED", `Cannot open room ${quote(name)}: manager is closed`);
     }
     const found = this.#find(name);
-    if (!found) return this.#create(name, room);
+    if (!found) return this.#create(name, room, settings ?? roomSettings(this.#defaults, {}));
     if (found.room instanceof room) return found;
     const is = found.room.constructor.name;
     throw new VelError<RoomErrorCode>(
@@ -257,7 +362,7 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
     );
   }
 
-  #create(name: string, room: RoomClass<R>): Entry<R> {
+  #create(name: string, room: RoomClass<R>, settings: RoomSettings): Entry<R> {
     // An empty room gives way to one that somebody wants to enter.
     const oldest = this.#rooms.size >= this.#maxRooms ? this.#empty.shift() : undefined;
     if (oldest !== undefined) this.#rooms.delete(oldest);
@@ -267,7 +372,7 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
         `Cannot open room ${quote(name)}: there are ${String(this.#rooms.size)} rooms already`,
       );
     }
-    const members = new Membership(name, this.#owner);
+    const members = new Membership(name, settings, this.#owner);
     const entry: Entry<R> = { room: new room({ name, [membership]: members }), members };
     this.#rooms.set(name, entry);
     this.#untouched.add(name);

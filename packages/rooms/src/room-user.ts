@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { encode, type Connection, type Message } from "@vel/core";
+import type { Connection, Message, Payload } from "@vel/core";
 import type { UserRole } from "./user-role.ts";
 
 /**
@@ -22,15 +22,15 @@ import type { UserRole } from "./user-role.ts";
 export interface RoomUser<Data = unknown> {
   /** What {@link JoinOptions.userId} said, else the id of the connection. */
   readonly id: string;
-  /** That of the user's newest connection that joined with one. Default: `member`. */
+  /** What {@link Room.setRole} gave, else that of the user's newest connection that joined with one, else `member`. */
   readonly role: UserRole;
   /** What the user's newest connection that joined with a `meta` gave; otherwise undefined. */
   readonly meta: unknown;
   /** The user's connections in this room, in the order in which they joined. */
   readonly connections: ReadonlySet<Connection<Data>>;
   /**
-   * Sends a message to all of the user's connections, encoded once: text and bytes as they are, everything else as
-   * JSON. Never throws because of a connection.
+   * Sends a message to all of the user's connections, encoded once as a broadcast is. Never throws because of a
+   * connection.
    *
    * @returns How many connections it was addressed to.
    * @throws {TypeError} When the message has no JSON form; nobody has got it then.
@@ -47,12 +47,15 @@ export class Member implements RoomUser {
   /** Joins that have begun and whose leave has not been told yet. */
   stays = 0;
 
-  constructor(id: string) {
+  readonly #encode: (message: Message) => Payload;
+
+  constructor(id: string, encode: (message: Message) => Payload) {
     this.id = id;
+    this.#encode = encode;
   }
 
   send(message: Message): number {
-    const payload = encode(message);
+    const payload = this.#encode(message);
     let addressed = 0;
     // A connection whose buffer is full may be closed, and so removed, meanwhile: a Set's iterator survives that.
     for (const connection of this.connections) {

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { VelError, type Connection, type Unsubscribe } from "@vel/core";
+import { VelError, type Connection, type Message, type Payload, type Unsubscribe } from "@vel/core";
 import type { RoomErrorCode } from "./errors.ts";
 import type { LeaveReason } from "./room-events.ts";
 import { Member } from "./room-user.ts";
-import type { UserRole } from "./user-role.ts";
+import { tableFull, tableLimit } from "./timed-table.ts";
+import { roleRank, type UserRole } from "./user-role.ts";
 
 /** One connection's place in a room. */
 export interface Seat {
@@ -23,6 +24,8 @@ export interface Seat {
   left: LeaveReason | undefined;
   /** Stops listening to the connection. */
   release: Unsubscribe | undefined;
+  /** Gives the user's place back to others. */
+  giveBack: Unsubscribe | undefined;
 }
 
 /** How a seat is taken. */
@@ -48,10 +51,25 @@ export class Roster {
   readonly #seats = new Map<Connection, Seat>();
   /** The last seats of connections whose peer has gone: what they sent before may still be on its way. */
   readonly #parted = new WeakMap<Connection, Seat>();
+  /** Roles that were given here: they win over what joins say. */
+  readonly #given = new Map<string, UserRole>();
+  /** What those are who left as more than members, so that nobody below them acts on them behind their backs. */
+  readonly #former = new Map<string, UserRole>();
+  readonly #encode: (message: Message) => Payload;
+
+  /** @param encode Makes payloads of direct messages. */
+  constructor(encode: (message: Message) => Payload) {
+    this.#encode = encode;
+  }
 
   /** How many connections have a seat. */
   get size(): number {
     return this.#seats.size;
+  }
+
+  /** Whether nobody is in, and nobody's leave is still to be told. */
+  get isVacant(): boolean {
+    return this.#staying.size === 0;
   }
 
   /** The seat of a connection. */
@@ -64,9 +82,9 @@ export class Roster {
     this.#parted.set(seat.connection, seat);
   }
 
-  /** Who a connection speaks for: its user, also when its peer has gone and this is what it said before. */
-  speaker(connection: Connection): Member | undefined {
-    return (this.#seats.get(connection) ?? this.#parted.get(connection))?.user;
+  /** The user of a connection whose peer has gone, for what it said before. */
+  parted(connection: Connection): Member | undefined {
+    return this.#parted.get(connection)?.user;
   }
 
   /** All seats, as they are now. */
@@ -75,18 +93,26 @@ export class Roster {
   }
 
   /**
+   * Checks that a connection has no seat.
+   *
+   * @throws {VelError} `ERR_VEL_ROOM_MEMBER`
+   */
+  assertNotIn(room: string, connection: Connection): void {
+    if (!this.#seats.has(connection)) return;
+    throw new VelError<RoomErrorCode>(
+      "ERR_VEL_ROOM_MEMBER",
+      `Cannot join room ${JSON.stringify(room)}: connection "${connection.id}" is in it already`,
+    );
+  }
+
+  /**
    * Gives a connection a seat.
    *
    * @throws {VelError} `ERR_VEL_ROOM_MEMBER` when it has one.
    */
   enter(room: string, connection: Connection, { userId, role, meta }: SeatOptions): Seat {
-    if (this.#seats.has(connection)) {
-      throw new VelError<RoomErrorCode>(
-        "ERR_VEL_ROOM_MEMBER",
-        `Cannot join room ${JSON.stringify(room)}: connection "${connection.id}" is in it already`,
-      );
-    }
-    const user = this.#staying.get(userId) ?? new Member(userId);
+    this.assertNotIn(room, connection);
+    const user = this.#staying.get(userId) ?? new Member(userId, this.#encode);
     const seat: Seat = {
       user,
       connection,
@@ -96,6 +122,7 @@ export class Roster {
       joined: false,
       left: undefined,
       release: undefined,
+      giveBack: undefined,
     };
     user.stays++;
     this.#staying.set(userId, user);
@@ -112,8 +139,11 @@ export class Roster {
     if (this.#seats.get(connection) !== seat) return false;
     this.#seats.delete(connection);
     user.connections.delete(connection);
-    if (user.connections.size === 0) this.users.delete(user.id);
-    else this.#describe(user);
+    if (user.connections.size > 0) this.#describe(user);
+    else {
+      this.users.delete(user.id);
+      if (seat.joined) this.#remember(user);
+    }
     return true;
   }
 
@@ -125,6 +155,39 @@ export class Roster {
     return true;
   }
 
+  /** The role of a user: of one who is in, or what is known of one who is not. */
+  roleOf(userId: string): UserRole {
+    return this.users.get(userId)?.role ?? this.#given.get(userId) ?? this.#former.get(userId) ?? "member";
+  }
+
+  /**
+   * Gives a user a role, in the room or not.
+   *
+   * @throws {VelError} `ERR_VEL_ROOM_LIMIT` when too many have been given.
+   */
+  give(room: string, userId: string, role: UserRole): void {
+    if (!this.#given.has(userId) && this.#given.size >= tableLimit) {
+      throw tableFull(`the given roles of room ${JSON.stringify(room)}`);
+    }
+    this.#given.set(userId, role);
+    const user = this.#staying.get(userId);
+    if (user) user.role = role;
+  }
+
+  /** The role with which a user's message is judged; he may have left since he sent it. */
+  roleOfSpeaker({ id, role }: Member): UserRole {
+    return this.#given.get(id) ?? role;
+  }
+
+  /** Keeps in mind what somebody was who has left. The oldest give way. */
+  #remember({ id, role }: Member): void {
+    this.#former.delete(id);
+    if (roleRank(role) <= roleRank("member")) return;
+    this.#former.set(id, role);
+    const [oldest] = this.#former.keys();
+    if (this.#former.size > tableLimit && oldest !== undefined) this.#former.delete(oldest);
+  }
+
   /** The newest connection that says something decides. Without connections the last description stays. */
   #describe(user: Member): void {
     user.role = "member";
@@ -134,5 +197,6 @@ export class Roster {
       user.role = seat?.role ?? user.role;
       if (seat?.meta !== undefined) user.meta = seat.meta;
     }
+    user.role = this.#given.get(user.id) ?? user.role;
   }
 }

@@ -1,7 +1,8 @@
 /** What the tests share: a server whose connections are at hand, and gates for slow hooks. */
 import { createVel, type Connection, type MaybePromise, type Vel, type VelOptions } from "@vel/core";
-import { Room, type Join, type Leave, type RoomUser } from "@vel/rooms";
+import { Room, type Join, type Leave, type RoomErrorCode, type RoomUser } from "@vel/rooms";
 import { connect, type TestClient } from "@vel/testing";
+import { expect } from "vitest";
 
 /** Both ends of one connection. */
 export interface Peer {
@@ -61,5 +62,20 @@ export class LogRoom extends Room {
     this.log.push(
       `leave ${user.id}${last ? " last" : ""} ${reason} ${String(this.userCount)}/${String(this.connectionCount)}`,
     );
+  }
+}
+
+/** What matches an error of this code, with this `retryAfter` if it is given. */
+export function refused(code: RoomErrorCode, retryAfter?: number): Error {
+  return expect.objectContaining({ code, ...(retryAfter !== undefined && { retryAfter }) }) as Error;
+}
+
+/** Calls, and says with which code that failed; undefined when it did not. */
+export function codeOf(call: () => unknown): string | undefined {
+  try {
+    call();
+    return undefined;
+  } catch (error) {
+    return (error as { code?: string }).code ?? String(error);
   }
 }

@@ -1,7 +1,28 @@
 import { describe, expect, it } from "vitest";
-import { createVel, type MaybePromise } from "@vel/core";
-import { Room, RoomManager, type Join, type Leave, type RoomPlace, type RoomUser } from "@vel/rooms";
-import { connect, settle } from "@vel/testing";
+import { z } from "zod";
+import {
+  createVel,
+  InvalidMessageError,
+  VelError,
+  type Connection,
+  type Json,
+  type MaybePromise,
+  type StandardSchemaV1,
+} from "@vel/core";
+import {
+  Room,
+  RoomManager,
+  type HandlerTable,
+  type HistoryPosition,
+  type Join,
+  type JoinRequest,
+  type Leave,
+  type RoomErrorCode,
+  type RoomOptions,
+  type RoomPlace,
+  type RoomUser,
+} from "@vel/rooms";
+import { connect, ManualClock, settle } from "@vel/testing";
 import { gate, LogRoom, take } from "./kit.ts";
 
 class ChatRoom extends Room {
@@ -205,5 +226,182 @@ describe("RoomManager.serve()", () => {
     await settle();
     expect(rooms.list().map(({ name, userCount }) => [name, userCount])).toEqual(names.map((name) => [name, 1]));
     expect(errors).toEqual([]);
+  });
+});
+
+describe("what a served room refuses", () => {
+  const say = z.object({ type: z.literal("say"), text: z.string() });
+  const never: StandardSchemaV1 = {
+    "~standard": { version: 1, vendor: "test", validate: () => new Promise(() => undefined) },
+  };
+  class StrictRoom extends LogRoom {
+    protected override readonly messages: HandlerTable = this.handlers(
+      { say, never },
+      { say: (user, message) => super.onMessage(user, message), never: () => undefined },
+    );
+    override onMessage(user: RoomUser, message: unknown): void {
+      if (message === "kick") this.kick("owner", { by: user });
+      else if (message === "muted") throw new VelError<RoomErrorCode>("ERR_VEL_ROOM_MUTED", "My own");
+      else if (message === "invalid") throw new InvalidMessageError("My own");
+      else super.onMessage(user, message);
+    }
+  }
+  const setup = (defaults: RoomOptions = {}) => {
+    const clock = new ManualClock();
+    const { vel, guarded, rooms, errors } = server(new RoomManager({ room: StrictRoom, clock, defaults }));
+    rooms.serve(guarded, "/ws", ({ data }) => ({ room: "lobby", userId: data.userId }));
+    return { clock, vel, rooms, errors, room: rooms.getOrCreate("lobby") };
+  };
+  const system = { by: "system" } as const;
+
+  it("is answered with an error frame, and the connection stays open", async () => {
+    const { clock, vel, rooms, room, errors } = setup({ slowMode: 1_000, capabilities: { speak: "member" } });
+    const ada = await connect(vel, "/ws?user=ada");
+    await settle();
+    const hear = async (message: Json): Promise<unknown[]> => {
+      ada.sendJson(message);
+      await settle();
+      return take(ada);
+    };
+    room.setRole("ada", "guest", system);
+    expect(await hear(1)).toEqual([{ type: "error", code: "room_forbidden" }]);
+    room.setRole("ada", "member", system);
+    room.mute("ada", { ...system, for: 500 });
+    expect(await hear(1)).toEqual([{ type: "error", code: "room_muted", retryAfter: 500 }]);
+    await clock.advance(500);
+    expect(await hear({ type: "say" })).toEqual([{ type: "error", code: "invalid_message" }]);
+    expect(await hear({ type: "say", text: "hi" })).toEqual([{ type: "error", code: "room_slow", retryAfter: 1_000 }]);
+    await clock.advance(1_000);
+    expect(await hear({ type: "say", text: "hi" })).toEqual([]);
+    await clock.advance(1_000);
+    expect(await hear({ type: "never" })).toEqual([]);
+    await clock.advance(5_000);
+    expect(take(ada)).toEqual([{ type: "error", code: "timeout" }]);
+    const [connection] = room.users.get("ada")?.connections ?? [];
+    rooms.leave("lobby", connection as Connection);
+    expect(await hear(1)).toEqual([{ type: "error", code: "room_not_member" }]);
+    expect(ada.isOpen).toBe(true);
+    expect(errors).toEqual([]);
+    expect(room.log.filter((line) => line.startsWith("message"))).toEqual(['message ada {"type":"say","text":"hi"}']);
+  });
+
+  it("is not what its handlers throw, whatever the code: that ends the connection", async () => {
+    const { vel, errors } = setup();
+    await connect(vel, "/ws?user=owner");
+    const closes: number[] = [];
+    for (const message of ["kick", "muted", "invalid"]) {
+      const client = await connect(vel, "/ws?user=ada");
+      client.sendJson(message);
+      closes.push((await client.closed).code);
+      expect(client.received).toEqual([]);
+    }
+    expect(closes).toEqual([1011, 1011, 1007]);
+    expect(errors.map(([error]) => (error as VelError).code)).toEqual(["ERR_VEL_ROOM_FORBIDDEN", "ERR_VEL_ROOM_MUTED"]);
+  });
+
+  it("stays refused for what is not JSON: 1007", async () => {
+    const { vel } = setup();
+    const client = await connect(vel, "/ws?user=ada");
+    client.send("{");
+    expect(await client.closed).toMatchObject({ code: 1007 });
+  });
+
+  it("closes who cannot join: full, banned, forbidden", async () => {
+    class DoorRoom extends LogRoom {
+      override canJoin(_connection: Connection, { userId }: JoinRequest): boolean {
+        return userId !== "eve";
+      }
+    }
+    const { vel, guarded, rooms, errors } = server(new RoomManager({ room: DoorRoom, defaults: { capacity: 1 } }));
+    rooms.serve(guarded, "/ws", ({ data }) => ({ room: "lobby", userId: data.userId }));
+    rooms.getOrCreate("lobby").ban("mallory", system);
+    const closed = async (user: string) => (await connect(vel, `/ws?user=${user}`)).closed;
+    expect(await closed("mallory")).toMatchObject({ code: 4501, reason: "banned" });
+    expect(await closed("eve")).toMatchObject({ code: 4403, reason: "forbidden" });
+    await connect(vel, "/ws?user=ada");
+    expect(await closed("bob")).toMatchObject({ code: 1013, reason: "room is full" });
+    expect(errors).toEqual([]);
+    expect(rooms.get("lobby")?.log).toEqual(["join ada first 1/1"]);
+  });
+
+  it("closes who is kicked with 4500 and who is banned with 4501, after onLeave, with the reason", async () => {
+    class ByeRoom extends LogRoom {
+      override onLeave(user: RoomUser, leave: Leave): void {
+        super.onLeave(user, leave);
+        leave.connection.sendJson({ bye: leave.reason });
+      }
+    }
+    const { vel, guarded, rooms, errors } = server(new RoomManager({ room: ByeRoom }));
+    rooms.serve(guarded, "/ws", ({ data }) => ({ room: "lobby", userId: data.userId }));
+    const enter = async () => {
+      const clients = [await connect(vel, "/ws?user=ada"), await connect(vel, "/ws?user=ada")];
+      await settle();
+      return clients;
+    };
+    const room = rooms.getOrCreate("lobby");
+    const reason = "ä".repeat(100);
+    for (const [act, code, told] of [
+      [() => room.kick("ada", system), 4500, "kicked"],
+      [() => room.kick("ada", { ...system, reason: "Calm down" }), 4500, "Calm down"],
+      [() => room.ban("ada", { ...system, reason }), 4501, "ä".repeat(61)],
+    ] as const) {
+      const clients = await enter();
+      act();
+      for (const client of clients) {
+        expect(await client.closed).toMatchObject({ code, reason: told, by: "remote" });
+        expect(take(client)).toEqual([{ bye: code === 4500 ? "kicked" : "banned" }]);
+      }
+    }
+    expect(room.userCount).toBe(0);
+    expect(errors).toEqual([]);
+  });
+
+  it("closes only for the room that the route is for", async () => {
+    const { vel, rooms, room } = setup();
+    const client = await connect(vel, "/ws?user=ada");
+    await settle();
+    const [connection] = room.users.get("ada")?.connections ?? [];
+    const attic = await rooms.join("attic", connection as Connection, { userId: "ada" });
+    attic.kick("ada", system);
+    await settle();
+    expect(client.isOpen).toBe(true);
+    room.ban("ada", system);
+    expect(await client.closed).toMatchObject({ code: 4501, reason: "banned" });
+  });
+
+  it("closes who is kicked while onJoin runs, or canJoin: nobody comes in", async () => {
+    const door = gate();
+    class SlowRoom extends LogRoom {
+      override async onJoin(user: RoomUser, join: Join): Promise<void> {
+        await door.promise;
+        await super.onJoin(user, join);
+      }
+    }
+    const { vel, guarded, rooms, errors } = server(new RoomManager({ room: SlowRoom }));
+    rooms.serve(guarded, "/ws", ({ data }) => ({ room: "lobby", userId: data.userId }));
+    const client = await connect(vel, "/ws?user=ada");
+    await settle();
+    client.sendJson("unheard");
+    rooms.get("lobby")?.kick("ada", system);
+    expect(await client.closed).toMatchObject({ code: 4500 });
+    door.open();
+    await settle();
+    expect(rooms.get("lobby")?.log).toEqual(["join ada first 0/0", "leave ada last kicked 0/0"]);
+    expect(errors).toEqual([]);
+  });
+
+  it("lets a client come back with its position", async () => {
+    const { vel, rooms } = server(new RoomManager({ defaults: { history: { limit: 5 } } }));
+    rooms.serve(vel, "/ws", ({ query }) => ({
+      room: "lobby",
+      since: JSON.parse(query.get("since") ?? "null") as HistoryPosition | null,
+    }));
+    const room = rooms.getOrCreate("lobby");
+    room.broadcast("seen");
+    const since = encodeURIComponent(JSON.stringify(room.history?.position));
+    room.broadcast("missed");
+    const client = await connect(vel, `/ws?since=${since}`);
+    await settle();
+    expect(client.received).toEqual(["missed"]);
   });
 });

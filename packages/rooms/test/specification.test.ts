@@ -62,7 +62,7 @@ interface ChatMessage {
 }
 
 class ChatRoom extends Room {
-  readonly history: History<ChatMessage> = new History(100);
+  override readonly history: History<ChatMessage> = new History(100);
 
   override onJoin(user: RoomUser, { connection, first }: Join) {
     connection.sendJson({

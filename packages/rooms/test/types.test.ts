@@ -1,10 +1,13 @@
 /** What the compiler promises: checked by `pnpm check:types`, not by running. */
 import { describe, expectTypeOf, it } from "vitest";
-import { createVel, type Connection, type MaybePromise } from "@vel/core";
+import { z } from "zod";
+import { createVel, type Connection, type MaybePromise, type Message } from "@vel/core";
 import {
   Room,
   RoomManager,
   type DataOf,
+  type HandlerTable,
+  type HistoryFill,
   type Join,
   type Leave,
   type OutOf,
@@ -39,6 +42,43 @@ class ChatRoom extends Room {
   }
 }
 
+class SchemaRoom extends Room<Session, ServerMessage> {
+  protected override readonly messages: HandlerTable = this.handlers(
+    { say: z.object({ text: z.string() }), move: z.object({ x: z.coerce.number() }) },
+    {
+      say: (user, message, connection) => {
+        expectTypeOf(user).toEqualTypeOf<RoomUser<Session>>();
+        expectTypeOf(message).toEqualTypeOf<{ text: string }>();
+        expectTypeOf(connection).toEqualTypeOf<Connection<Session>>();
+      },
+      move: async (_user, { x }) => {
+        expectTypeOf(x).toBeNumber();
+        await Promise.resolve();
+      },
+    },
+  );
+  override onJoin(user: RoomUser<Session>, { missed }: Join<Session>) {
+    expectTypeOf(missed).toEqualTypeOf<HistoryFill<Message> | undefined>();
+    this.kick("eve", { by: user });
+    this.ban("eve", { by: "system", for: 1_000, reason: "spam" });
+    this.send("eve", { type: "typing", by: user.id });
+    // @ts-expect-error somebody has to do it
+    this.kick("eve", {});
+    // @ts-expect-error an id is nobody
+    this.kick("eve", { by: user.id });
+    // @ts-expect-error not a role
+    this.setRole("eve", "king", { by: "system" });
+    // @ts-expect-error not a capability
+    this.can(user, "fly");
+    // @ts-expect-error not a message of this room
+    this.send("eve", { type: "nope" });
+    // @ts-expect-error the schema `say` has no handler
+    this.handlers({ say: z.string() }, {});
+    // @ts-expect-error the handler wants what the schema does not yield
+    this.handlers({ say: z.string() }, { say: (_user, text: number) => text });
+  }
+}
+
 /** Never called. */
 async function typed(connection: Connection<Session, { room: string }>, stranger: Connection) {
   const rooms = new RoomManager();
@@ -51,6 +91,13 @@ async function typed(connection: Connection<Session, { room: string }>, stranger
   expectTypeOf(chats.get("x")).toEqualTypeOf<ChatRoom | undefined>();
   expectTypeOf(await chats.join("x", stranger)).toEqualTypeOf<ChatRoom>();
   expectTypeOf(rooms.info("x")).toEqualTypeOf<RoomInfo | undefined>();
+  rooms.getOrCreate("x", SchemaRoom, { capacity: 3, capabilities: { kick: "owner" } });
+  // @ts-expect-error not a capability
+  rooms.getOrCreate("x", SchemaRoom, { capabilities: { fly: "owner" } });
+  expectTypeOf(typedRooms.roomsOf(connection)).toEqualTypeOf<TypedRoom[]>();
+  typedRooms.broadcastAll({ type: "typing", by: "ada" });
+  // @ts-expect-error wrong message for these rooms
+  typedRooms.broadcastAll({ type: "nope" });
   // @ts-expect-error all rooms of this manager are ChatRooms
   chats.getOrCreate("x", TypedRoom);
 
