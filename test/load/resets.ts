@@ -169,7 +169,10 @@ export async function expectNothingLeft(runtime: Runtime, count: number): Promis
   await using bare = await Target.start(runtime, "bare-app.ts");
   const [bareFirst, bareSecond] = await attackTwice(bare, count);
   console.log(`${runtime.name} without Vel: resident ${grown("resident", bareFirst, bareSecond)}`);
-  expect(growth).toBeLessThanOrEqual(tolerance + Math.max(0, bareSecond.resident - bareFirst.resident));
+  if (growth <= tolerance + Math.max(0, bareSecond.resident - bareFirst.resident)) return;
+  // A leak grows again; what an allocator has not given back yet does not.
+  const [, third] = await attackTwice(target, count);
+  expect(third.resident - second.resident).toBeLessThanOrEqual(2 * tolerance);
 }
 
 /** By how many bytes of memory a server may grow while the same happens to it a second time: 16 MiB. */

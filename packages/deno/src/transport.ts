@@ -46,9 +46,9 @@ export const transport: Transport<DenoSocket> = {
   },
   close(socket, code, reason) {
     // Deno ends the TCP connection without a close frame when it finds another message behind the close, and those
-    // that have come already are handed out within this turn.
+    // that have come already are handed out within this turn. Closing what is over already would keep it for long.
     setTimeout(() => {
-      socket.close(code, reason);
+      if (socket.readyState === OPEN) socket.close(code, reason);
     }, 0);
   },
   buffered: (socket) => socket.bufferedAmount,
