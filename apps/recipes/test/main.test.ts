@@ -1,5 +1,5 @@
 /** All recipes as a process of their own, on Node, Bun and Deno: what a client sees is the same. */
-import { once } from "node:events";
+import { on, once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -21,7 +21,41 @@ async function start(runtime: Runtime, env: Record<string, string> = {}) {
   const first = String(await line());
   expect(first).toMatch(/^Recipes on http:/);
   const [, host = "", adapter] = /^Recipes on http:\/\/(127\.0\.0\.1:\d+) by (.+)$/.exec(first) ?? [];
-  return { host, adapter, line };
+  return { host, adapter, line, child };
+}
+
+/** Opens a connection whose messages, JSON all of them, are taken one by one. */
+async function dial(host: string, path: string) {
+  const socket = new WebSocket(`ws://${host}${path}`);
+  const messages = on(socket, "message");
+  const closed = once(socket, "close").then(([code]) => code as number);
+  await once(socket, "open");
+  return {
+    socket,
+    closed,
+    send: (value: unknown) => socket.send(JSON.stringify(value)),
+    next: async (): Promise<unknown> => JSON.parse(String((await messages.next()).value[0])),
+  };
+}
+
+/** Opens a stream of server-sent events, whose data is taken one by one: undefined when it has ended. */
+async function readEvents(host: string, path: string) {
+  const { body, headers } = await fetch(`http://${host}${path}`);
+  const reader = body!.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  const next = async (): Promise<unknown> => {
+    for (;;) {
+      const [, data, rest = ""] = /^(?:: .*\n\n)*data: (.*)\n\n([^]*)$/.exec(text) ?? [];
+      if (data !== undefined) {
+        text = rest;
+        return JSON.parse(data);
+      }
+      const { done, value } = await reader.read();
+      if (done) return undefined;
+      text += value;
+    }
+  };
+  return { type: headers.get("content-type"), next, cancel: () => reader.cancel() };
 }
 
 afterAll(async () => {
@@ -34,10 +68,19 @@ afterAll(async () => {
 /** A starting runtime may have to wait for its turn on a busy machine. */
 const startTimeout = 120_000;
 
+const secret = "s3cret";
+const liveUpdate = {
+  type: "live_update",
+  data: { connections: expect.any(Number) },
+  timestamp: expect.stringMatching(isoTime),
+};
+const listened = "Live data is listened to";
+const notListened = "Live data is not listened to any more";
+
 describe.each(mainRuntimes)("The recipes on $name", (runtime) => {
   let server: Awaited<ReturnType<typeof start>>;
   beforeAll(async () => {
-    server = await start(runtime, { VEL_ADAPTER: "" });
+    server = await start(runtime, { VEL_ADAPTER: "", NOTIFICATION_SECRET: secret });
   }, startTimeout);
 
   async function open(path: string, protocols: string[] = []): Promise<WebSocket> {
@@ -129,6 +172,139 @@ describe.each(mainRuntimes)("The recipes on $name", (runtime) => {
     expect([plain.protocol, await ask(plain, "hello")]).toEqual(["", "hello"]);
     plain.terminate();
   });
+
+  /** Joins `/ws/channels`. */
+  async function join() {
+    const member = await dial(server.host, "/ws/channels");
+    for (const channel of ["user_updates", "notifications"])
+      expect(await member.next()).toEqual({ type: "subscribed", channel });
+    return member;
+  }
+
+  it("channels: /ws/channels", async () => {
+    const [ada, bob] = [await join(), await join()];
+    for (const data of [{ online: true }, "Grüße 👋"]) {
+      ada.send({ channel: "user_updates", data });
+      for (const { next } of [ada, bob])
+        expect(await next()).toEqual({ type: "message", channel: "user_updates", data, from: expect.any(String) });
+    }
+    for (const [message, code] of [
+      [{ channel: "other", data: 1 }, "channel_unknown"],
+      [{ channel: "notifications", data: 1 }, "channel_forbidden"],
+      [{ channel: "user_updates" }, "invalid_message"],
+      [[], "channel_unknown"],
+    ] as const) {
+      ada.send(message);
+      expect(await ada.next()).toEqual({ type: "error", code });
+    }
+    ada.socket.send("{");
+    expect(await ada.closed).toBe(1007);
+    bob.send({ channel: "user_updates", data: "alone" });
+    expect(await bob.next()).toMatchObject({ data: "alone" });
+    bob.socket.terminate();
+  });
+
+  it("notification: POST /broadcast/notification", async () => {
+    const member = await join();
+    const post = async (body: string, authorization = `Bearer ${secret}`) => {
+      const headers = { authorization, "content-type": "application/json" };
+      const response = await fetch(`http://${server.host}/broadcast/notification`, { method: "POST", headers, body });
+      return [response.status, await response.json()];
+    };
+    const good = { title: "Grüße", message: "👋" };
+    const unauthorized = [401, { error: "unauthorized" }];
+    expect(await post(JSON.stringify(good), "Bearer wrong")).toEqual(unauthorized);
+    expect(await post(JSON.stringify(good), "")).toEqual(unauthorized);
+    const invalid = [400, { error: "invalid_notification" }];
+    for (const bad of ["{", "", "null", '{"title":"t"}', '{"title":7,"message":"m"}'])
+      expect(await post(bad)).toEqual(invalid);
+    expect((await fetch(`http://${server.host}/broadcast/notification`)).status).toBe(404);
+    expect(await post(JSON.stringify(good))).toEqual([200, { status: "broadcast_sent" }]);
+    // The only one that was published.
+    expect(await member.next()).toEqual({
+      type: "message",
+      channel: "notifications",
+      data: { type: "notification", ...good, timestamp: expect.stringMatching(isoTime) },
+    });
+    member.socket.terminate();
+  });
+
+  it("liveData: /ws/live-data", async () => {
+    const ada = await dial(server.host, "/ws/live-data");
+    const bob = await dial(server.host, "/ws/live-data");
+    for (const { next } of [ada, bob]) {
+      expect(await next()).toEqual({ type: "subscribed", channel: "live-data" });
+      expect(await next()).toEqual(liveUpdate);
+    }
+    // One poll for both: what one gets the other gets too.
+    const [seen, next] = [await ada.next(), await bob.next()];
+    expect([seen, next]).toEqual([liveUpdate, liveUpdate]);
+    expect([seen, await ada.next()]).toContainEqual(next);
+    expect(await server.line()).toBe(listened);
+    expect(await leave(ada.socket)).toBe("Live data WebSocket disconnected");
+    expect(await bob.next()).toEqual(liveUpdate);
+    bob.socket.terminate();
+    expect([await server.line(), await server.line()]).toEqual([notListened, "Live data WebSocket disconnected"]);
+  });
+
+  it("liveUpdates: GET /sse/live-updates", async () => {
+    const [ada, bob] = [
+      await readEvents(server.host, "/sse/live-updates"),
+      await readEvents(server.host, "/sse/live-updates"),
+    ];
+    for (const { type, next } of [ada, bob]) {
+      expect(type).toBe("text/event-stream");
+      expect(await next()).toEqual({ connections: 0 });
+    }
+    const carl = await dial(server.host, "/ws/live-data");
+    await carl.next();
+    expect(await carl.next()).toEqual(liveUpdate);
+    await ada.cancel();
+    // Somebody listens all the time, so that nothing is said until the last has left.
+    for (const { next } of [bob, bob, carl]) expect(await next()).toBeDefined();
+    expect(await server.line()).toBe(listened);
+    expect(await leave(carl.socket)).toBe("Live data WebSocket disconnected");
+    expect(await bob.next()).toBeDefined();
+    await bob.cancel();
+    expect(await server.line()).toBe(notListened);
+    expect((await fetch(`http://${server.host}/sse/live-updates`, { method: "POST" })).status).toBe(404);
+  });
+
+  it("liveUpdates: /ws/commands", async () => {
+    const client = await dial(server.host, "/ws/commands");
+    client.send({ type: "latest", id: 1 });
+    expect(await client.next()).toEqual({ type: "ok", id: 1, result: null });
+    const events = await readEvents(server.host, "/sse/live-updates");
+    expect(await events.next()).toEqual({ connections: 1 });
+    client.send({ type: "latest", id: "a" });
+    client.send({ type: "listeners", id: "b" });
+    expect(await client.next()).toEqual({ type: "ok", id: "a", result: { connections: 1 } });
+    expect(await client.next()).toEqual({ type: "ok", id: "b", result: 1 });
+    client.socket.send("{");
+    expect(await client.next()).toEqual({ type: "error", code: "invalid_message" });
+    client.send({ type: "reboot", id: 2 });
+    expect(await client.next()).toEqual({ type: "error", id: 2, code: "unknown_type" });
+    client.send({ type: "listeners", id: 3 });
+    expect(await client.next()).toMatchObject({ type: "ok", id: 3 });
+    client.socket.terminate();
+    await events.cancel();
+    expect([await server.line(), await server.line()]).toEqual([listened, notListened]);
+  });
+
+  it(
+    "end with the process, whoever listens",
+    async () => {
+      const { host, child } = await start(runtime, { VEL_ADAPTER: "" });
+      const events = await readEvents(host, "/sse/live-updates");
+      const client = await dial(host, "/ws/live-data");
+      await Promise.all([events.next(), client.next()]);
+      child.process.kill("SIGTERM");
+      expect(await client.closed).toBe(1001);
+      while ((await events.next()) !== undefined);
+      expect(await child.ended).toBe(0);
+    },
+    startTimeout,
+  );
 });
 
 it(

@@ -1,6 +1,6 @@
 import { Channel } from "@vel/channels";
-import { Protocol, type Connection } from "@vel/core";
-import { settle } from "@vel/testing";
+import { createVel, Protocol, type Connection } from "@vel/core";
+import { connect, settle } from "@vel/testing";
 import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { errorLog, history, peers, publishAll, short, take, WiredBroker } from "./kit.ts";
@@ -421,4 +421,26 @@ test("A connection that closes during a fan-out is out, and the others get all",
   await publishAll(channel, 1, 2);
   expect(channel.subscriberCount).toBe(3);
   expect(await short(all[2].client)).toEqual(["subscribed", 1, 2]);
+});
+
+test("A client that leaves while it is subscribed is no error of its handler", async () => {
+  // subscribe() throws ERR_VEL_DISCONNECTED then, which the handler lets through: its connection has simply ended.
+  const errors: unknown[] = [];
+  const channel = new Channel("news");
+  const vel = createVel({ onError: (error) => errors.push(error) });
+  vel.websocket("/hooks", { open: async (connection) => void (await channel.subscribe(connection)) });
+  vel.websocket("/pull", async (request) => {
+    const connection = await request.accept();
+    await settle();
+    await channel.subscribe(connection);
+  });
+  for (const path of ["/hooks", "/pull"]) {
+    const client = await connect(vel, path);
+    client.close();
+    await client.closed;
+    await settle();
+    await settle();
+  }
+  expect(errors).toEqual([]);
+  expect(channel.subscriberCount).toBe(0);
 });

@@ -371,7 +371,7 @@ export class LiveConnection implements Connection, OutboxOwner {
   fail(error: unknown, stage: string): void {
     // The normal end of a handler. Whose end it is cannot always be told: while a close of this side is not answered
     // yet, there is no info that it could carry.
-    if (error instanceof DisconnectError && !this.#isOpen) return;
+    if (error instanceof VelError && error.code === "ERR_VEL_DISCONNECTED" && !this.#isOpen) return;
     if (error instanceof InvalidMessageError) {
       this.close(1007, "invalid message");
       return;

@@ -476,6 +476,7 @@ describe("MemoryBroker.history()", () => {
     expect(short(await broker.history("a"))).toBe("1 | 1 complete");
   });
 
+  // Fails when one too many is said to be kept: `missed <= publications.length + 1` in history().
   it("is complete exactly when nothing is missing, whatever happened (against a model)", async () => {
     const step = fc.oneof(
       fc.record({ publish: fc.integer({ min: 1, max: 4 }), ttl: fc.integer({ min: 1, max: 20 }) }),
@@ -514,7 +515,7 @@ describe("MemoryBroker.history()", () => {
           }
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 1_000 },
     );
   });
 });
@@ -540,6 +541,7 @@ describe("MemoryBroker's epochs", () => {
     expect((await other.broker.history("a", { since: a })).complete).toBe(false);
   });
 
+  // Fails when an epoch outlives the stream that it names: without `this.#forgotten++` in #touch().
   it("never take a position of a stream that was lost for one of the next (against a model)", async () => {
     const topic = fc.constantFrom("a", "b", "c", "d");
     const step = fc.record({ topic, isRead: fc.boolean() });
@@ -566,7 +568,7 @@ describe("MemoryBroker's epochs", () => {
           }
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 1_000 },
     );
   });
 

@@ -157,6 +157,7 @@ describe("MemoryPresenceStore.list() and count()", () => {
 });
 
 describe("MemoryPresenceStore", () => {
+  // Fails when a lease lasts a moment longer: `expires < now` in #present().
   it("agrees with a list of entries, whatever is called (against a model)", async () => {
     const topic = fc.constantFrom("t1", "t2");
     const key = fc.constantFrom("ada", "bob");
@@ -207,7 +208,7 @@ describe("MemoryPresenceStore", () => {
           }
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 1_000 },
     );
   });
 
