@@ -284,7 +284,7 @@ describe("Protocol.receive()", () => {
 describe("Hostile frames", () => {
   const odd: Json[] = [{}, [], ["ping"], { toString: "ping" }, { length: 1 }, null, true, 1e308, "", "\0".repeat(65)];
 
-  it("with an odd type are invalid, and reach no handler", async () => {
+  it("CVE row 9: with an odd type are invalid, and reach no handler", async () => {
     const called = vi.fn();
     const names = ["", "[object Object]", "ping,", "toString", "constructor", "true", "null", "1"];
     const { client, received } = await setup(Object.fromEntries(names.map((name) => [name, called])));
@@ -293,7 +293,7 @@ describe("Hostile frames", () => {
     expect(called).not.toHaveBeenCalled();
   });
 
-  it("with an odd id are invalid, reach no handler, and settle no question", async () => {
+  it("CVE row 9: with an odd id are invalid, reach no handler, and settle no question", async () => {
     const called = vi.fn();
     const { protocol, client, connection, clock, received } = await setup({ call: called });
     const answer = protocol.request(connection, { type: "ask" });
@@ -323,7 +323,7 @@ describe("Hostile frames", () => {
     expect(await small.received()).toEqual([{ type: "error", code: "invalid_message" }]);
   });
 
-  it("that announce parts are frames like others: nothing waits for any, and bytes are no part", async () => {
+  it("CVE row 10: that announce parts are frames like others: nothing waits for any, and bytes are no part", async () => {
     const { client, connection, clock, received } = await setup(vectorHandlers);
     client.sendJson({ type: "double", id: 1, value: 1, attachments: 1e9, parts: [{ _placeholder: true, num: 0 }] });
     client.send('51-["double",{"_placeholder":true,"num":0}]');

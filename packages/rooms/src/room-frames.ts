@@ -41,8 +41,8 @@ export interface RoomFrameOptions {
 const joiningLimit = 64;
 
 /**
- * Makes the handlers of `join`, `leave`, `say`, `rooms`, `who`, `kick`, `ban`, `mute` and `setRole`, which
- * docs/protocol.md describes. A connection that is put out of a room gets a frame `left`, and stays open.
+ * Makes the handlers of `join`, `leave`, `say`, `rooms`, `who`, `kick`, `ban`, `unban`, `mute`, `unmute` and `setRole`,
+ * which docs/protocol.md describes. A connection that is put out of a room gets a frame `left`, and stays open.
  *
  * @throws {RangeError} When `metaLimit` is not 0 or more.
  * @example
@@ -96,9 +96,17 @@ export function roomFrames<R extends Room<any, any>>(
       const reason = optionalTextOf(frame, "reason");
       room.ban(textOf(frame, "user"), { by, reason, for: durationOf(frame) });
     },
+    unban: (connection, frame) => {
+      const { room, by } = handlers.member(connection, frame);
+      room.unban(textOf(frame, "user"), { by });
+    },
     mute: (connection, frame) => {
       const { room, by } = handlers.member(connection, frame);
       room.mute(textOf(frame, "user"), { by, for: durationOf(frame) });
+    },
+    unmute: (connection, frame) => {
+      const { room, by } = handlers.member(connection, frame);
+      room.unmute(textOf(frame, "user"), { by });
     },
     setRole: (connection, frame) => {
       const { room, by } = handlers.member(connection, frame);

@@ -162,6 +162,9 @@ describe("roomFrames()", () => {
     expect(await ada.ask({ type: "setRole", room: "a", user: "bob", role: "member" })).toEqual(ok);
     expect(await ada.ask({ type: "mute", room: "a", user: "bob", for: 1_000 })).toEqual(ok);
     expect(await bob.ask({ type: "say", room: "a", data: 1 })).toMatchObject({ type: "error", code: "room_muted" });
+    expect(await bob.ask({ type: "unmute", room: "a", user: "bob" })).toEqual(forbidden);
+    expect(await ada.ask({ type: "unmute", room: "a", user: "bob" })).toEqual(ok);
+    expect(await bob.ask({ type: "say", room: "a", data: 1 })).toEqual(ok);
     await bob.heard();
     expect(await ada.ask({ type: "kick", room: "a", user: "bob", reason: "enough" })).toEqual(ok);
     expect(await bob.heard()).toEqual([{ type: "left", room: "a", reason: "kicked" }]);
@@ -171,6 +174,8 @@ describe("roomFrames()", () => {
     expect(await ada.ask({ type: "ban", room: "a", user: "bob", for: 1_000 })).toEqual(ok);
     expect(await bob.heard()).toEqual([{ type: "left", room: "a", reason: "banned" }]);
     expect(await bob.ask({ type: "join", room: "a" })).toMatchObject({ type: "error", code: "room_banned" });
+    expect(await ada.ask({ type: "unban", room: "a", user: "bob" })).toEqual(ok);
+    expect(await bob.ask({ type: "join", room: "a" })).toMatchObject(ok);
   });
 
   it("tells of a leave that the application or the manager's end brought about", async () => {
@@ -274,12 +279,12 @@ describe("roomFrames() against hostile clients", () => {
     await ada.ask({ type: "join", room: "a" });
     const texts = [undefined, null, 1, "", true, [], ["a"], { toString: "a" }, "x".repeat(1_025)];
     for (const room of texts) {
-      for (const type of ["join", "leave", "say", "who", "kick", "ban", "mute", "setRole"]) {
+      for (const type of ["join", "leave", "say", "who", "kick", "ban", "unban", "mute", "unmute", "setRole"]) {
         expect(await ada.ask({ type, room, user: "bob", data: 1, role: "member" })).toEqual(invalid);
       }
     }
     for (const user of texts) {
-      for (const type of ["kick", "ban", "mute", "setRole"]) {
+      for (const type of ["kick", "ban", "unban", "mute", "unmute", "setRole"]) {
         expect(await ada.ask({ type, room: "a", user, role: "member" })).toEqual(invalid);
       }
     }
