@@ -106,7 +106,7 @@ describe("Protocol", () => {
         for (const { type, id, code } of answers) {
           expect(["ok", "error"]).toContain(type);
           if (type === "error") expect(["invalid_message", "unknown_type"]).toContain(code);
-          if (id !== undefined) expect(typeof id === "string" ? id.length : Math.abs(Number(id))).toBeLessThan(2 ** 53);
+          if (id !== undefined) expect(typeof id === "string" ? id.length : Math.abs(id)).toBeLessThan(2 ** 53);
           if (id !== undefined) expect((JSON.parse(received as string) as Frame).id).toBe(id);
         }
         expect(connection.isOpen).toBe(true);
@@ -138,8 +138,10 @@ describe("Protocol", () => {
             const abort = new AbortController();
             outcomes[at] = "open";
             protocol.request(connection, { type: "question" }, { timeout: each.ask, signal: abort.signal }).then(
-              (reply) => (outcomes[at] += ` ${reply.type}`),
-              (error: unknown) => (outcomes[at] += ` ${error instanceof VelError ? error.code : "aborted"}`),
+              (reply) => (outcomes[at] = `${String(outcomes[at])} ${reply.type}`),
+              (error: unknown) =>
+                (outcomes[at] =
+                  `${String(outcomes[at])} ${error instanceof VelError ? String(error.code) : "aborted"}`),
             );
             const outcome = connection.isOpen ? "open" : "ERR_VEL_DISCONNECTED";
             expected.push({ outcome, ends: now + each.ask, abort });
