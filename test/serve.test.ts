@@ -50,6 +50,13 @@ describe.each(runtimes)("$name", (runtime) => {
     expect((await ask(`${plainOrigin}/nowhere`)).status).toBe(404);
   });
 
+  it("answers HEAD for a stream that never begins, and lets go of the stream", async () => {
+    // Node held the head back until the body began, which to HEAD it never does.
+    const { status } = await fetch(`${origin}/stream`, { method: "HEAD" });
+    expect(status).toBe(200);
+    expect(await hear()).toEqual({ stream: "left" });
+  });
+
   it("answers 500 when fetch throws, tells onError, and tells the client nothing", async () => {
     const { status, text } = await ask(`${origin}/throws`);
     expect([status, text]).toEqual([500, "Internal Server Error"]);

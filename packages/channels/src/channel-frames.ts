@@ -54,7 +54,7 @@ export function channelFrames(
       const position = await channels.channel(channel).publish(data, {
         from: connection,
         // Apart from the server's keys, which no client may use up.
-        ...(key !== undefined && { idempotencyKey: `client ${key}` }),
+        ...(key !== undefined && { idempotencyKey: `\0client ${key}` }),
       });
       return { channel, ...(position && { position }) };
     },

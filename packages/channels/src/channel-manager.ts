@@ -100,7 +100,8 @@ export class ChannelManager implements AsyncDisposable {
   /**
    * Finds a channel or makes it. A name that was made with options keeps them; all others have the manager's.
    *
-   * @param options What is different from the manager's. Make such channels at start, before clients come.
+   * @param options What is different from the manager's. Make such channels at start, before anybody asks for the name: a
+   * channel that was given out before goes on with the manager's.
    * @throws {TypeError} When the name is not a string of 1 to 1,024 characters, or is a pattern; when it was made, or is
    * in use, with other options.
    * @throws {VelError} `ERR_VEL_CHANNEL_LIMIT` when too many were made with options, `ERR_VEL_CHANNEL_CLOSED`

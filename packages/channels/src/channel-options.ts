@@ -22,7 +22,11 @@ export interface CommonOptions {
   broker?: Broker;
   /** How much is kept, so that a subscriber can recover what it missed. Default: nothing is. */
   history?: Retention;
-  /** Asked before a client's frame is followed; server code asks nobody. Default: clients may do nothing. */
+  /**
+   * Asked before a client's frame is followed; server code asks nobody. A pattern is asked about under its own name, and
+   * brings whatever it matches, channels with an `authorize` of their own too: allow only patterns that you know.
+   * Default: clients may do nothing.
+   */
   authorize?: Authorize;
 }
 

@@ -12,6 +12,9 @@ export interface FrameEncoder {
   encode(frame: Frame): Payload;
 }
 
+/** About what a message takes besides its payload, in bytes. */
+const overhead = 128;
+
 /** A publication as the subscribers of this process share it. */
 export class Delivery {
   readonly message: ChannelMessage;
@@ -29,7 +32,7 @@ export class Delivery {
     const { from, except } = readOrigin(origin);
     this.#encoder = encoder;
     this.except = except;
-    this.weight = payload.length;
+    this.weight = payload.length + overhead;
     let data: unknown;
     try {
       data = JSON.parse(typeof payload === "string" ? payload : new TextDecoder().decode(payload)) as unknown;

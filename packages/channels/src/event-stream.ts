@@ -20,7 +20,7 @@ const nowhere: Position = { epoch: "", offset: 0 };
 /** Reads the header `Last-Event-ID`. */
 export function positionOf(id: string | null): Position | undefined {
   if (id === null || id === "") return undefined;
-  const [, offset = "", epoch = ""] = /^(\d{1,16}):([\w.~%-]{1,512})$/.exec(id) ?? [];
+  const [, offset = "", epoch = ""] = /^(\d{1,16}):([\w.~%!'()*-]{1,512})$/.exec(id) ?? [];
   try {
     return offset === "" ? nowhere : { epoch: decodeURIComponent(epoch), offset: Number(offset) };
   } catch {

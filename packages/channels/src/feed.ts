@@ -43,6 +43,8 @@ export class Feed {
   #held: Publication[] | undefined = [];
   #off: (() => Promise<void>) | undefined;
   readonly #offState: () => void;
+  /** Whether the broker has come back while history was read. */
+  #isUnsure = false;
   #isStopped = false;
 
   constructor(source: Source, owner: FeedOwner) {
@@ -50,7 +52,9 @@ export class Feed {
     this.#owner = owner;
     // What was lost while the broker was away would show at the next publication only, and that may take long.
     this.#offState = source.broker.onState((state) => {
-      if (state !== "up" || !this.position || this.#held) return;
+      if (state !== "up") return;
+      this.#isUnsure = this.#held !== undefined; // what was asked before may not know of what was lost since
+      if (!this.position || this.#held) return;
       this.#held = [];
       void this.#repair();
     });
@@ -80,7 +84,7 @@ export class Feed {
       { pattern: isPattern },
     );
     // Asked in the same turn: what is published after that is not past.
-    const looking = hasHistory ? broker.history(topic, { limit: 0 }) : undefined;
+    const looking = hasHistory ? (async () => broker.history(topic, { limit: 0 }))() : undefined;
     looking?.catch(() => undefined);
     const off = await subscribing;
     if (this.#isStopped) {
@@ -163,5 +167,9 @@ export class Feed {
     const late = [...unsure, ...this.#held];
     this.#held = undefined;
     for (const publication of late) this.#take(publication);
+    if (!this.#isUnsure || this.#held || !this.position || this.#isStopped) return;
+    this.#isUnsure = false;
+    this.#held = [];
+    void this.#repair();
   }
 }

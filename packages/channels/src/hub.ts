@@ -45,6 +45,8 @@ export class Hub implements FeedOwner, SubscriptionOwner {
   readonly #crowd = new Crowd();
   /** Subscriptions that have wishes of their own, or are catching up. */
   readonly #others = new Set<Subscription>();
+  /** Each publication is read and encoded once, however many recover it. */
+  readonly #deliveries = new WeakMap<Publication, Delivery>();
   #isClosed = false;
 
   constructor(source: Source, owner: HubOwner) {
@@ -162,9 +164,13 @@ export class Hub implements FeedOwner, SubscriptionOwner {
 
   skip(position: Position): void {
     for (const reader of this.#readers) reader.skip(position);
-    const frame = this.gapFrame(position);
-    if (frame !== undefined) this.#crowd.broadcast(frame);
-    for (const subscription of this.#others) subscription.skip(position);
+    try {
+      const frame = this.gapFrame(position);
+      if (frame !== undefined) this.#crowd.broadcast(frame);
+      for (const subscription of this.#others) subscription.skip(position);
+    } catch (error) {
+      this.report(error, "encode");
+    }
   }
 
   report(error: unknown, stage: string, connection?: Connection): void {
@@ -208,7 +214,14 @@ export class Hub implements FeedOwner, SubscriptionOwner {
 
   /** Lets somebody in at a position: what was kept since, what is held meanwhile, merged and checked. */
   async #join(member: Member, since: Position | undefined, isIn: () => boolean): Promise<Joined> {
-    if (since && member.isLive) member.hold();
+    if (since && member.isLive) {
+      // A join before this one may have put it among those who hold nothing back.
+      if (member instanceof Subscription && isIn()) {
+        this.#crowd.delete(member.connection);
+        this.#others.add(member);
+      }
+      member.hold();
+    }
     await this.#feed.ready;
     const found =
       since && this.#source.hasHistory ? await this.#source.broker.history(this.name, { since }) : undefined;
@@ -217,7 +230,7 @@ export class Hub implements FeedOwner, SubscriptionOwner {
     if (!isIn()) return { recovered: since && false, position: undefined };
 
     if (since && found) {
-      const publications = found.publications.map((each) => new Delivery(each, this.#owner.encoder));
+      const publications = found.publications.map((each) => this.#deliveryOf(each));
       const missed = continueFrom(since, { publications, top: found.top }, member.held);
       const joined: Joined = missed
         ? { recovered: true, position: since }
@@ -227,7 +240,8 @@ export class Hub implements FeedOwner, SubscriptionOwner {
       return joined;
     }
     const { held } = member;
-    const joined: Joined = { recovered: since && false, position: this.#before(held) };
+    const isAhead = member.isLive && member.isAheadOf(this.#feed.position);
+    const joined: Joined = { recovered: since && false, position: isAhead ? member.floor : this.#before(held) };
     member.start(joined, held);
     this.#settle(member);
     return joined;
@@ -242,9 +256,15 @@ export class Hub implements FeedOwner, SubscriptionOwner {
   /** Whoever has caught up, and has no wishes of his own, goes to the others. */
   #settle(subscription: Member): void {
     if (!(subscription instanceof Subscription) || !this.has(subscription)) return;
-    if (!subscription.isPlain || subscription.isAheadOf(this.#feed.position)) return;
+    if (!subscription.isPlain || subscription.isBeyond(this.#feed.position)) return;
     this.#others.delete(subscription);
     this.#crowd.add(subscription.connection);
+  }
+
+  #deliveryOf(publication: Publication): Delivery {
+    const delivery = this.#deliveries.get(publication) ?? new Delivery(publication, this.#owner.encoder);
+    this.#deliveries.set(publication, delivery);
+    return delivery;
   }
 
   #encode(frame: Frame): Payload {

@@ -29,9 +29,19 @@ export abstract class Member {
     return this.#held === undefined;
   }
 
+  /** What it has got already, at least. */
+  get floor(): Position | undefined {
+    return this.#floor;
+  }
+
   /** Whether it has got what the channel has not come to yet. */
   isAheadOf(position: Position | undefined): boolean {
     return this.#floor?.epoch === position?.epoch && (this.#floor?.offset ?? 0) > (position?.offset ?? 0);
+  }
+
+  /** Whether it has got what comes after a position, or of a stream that the channel has not come to yet. */
+  isBeyond(position: Position | undefined): boolean {
+    return this.#floor !== undefined && (!position || !isPast(position, this.#floor));
   }
 
   /** Holds back what comes from now on. */
@@ -51,12 +61,14 @@ export abstract class Member {
       // Continuity is checked afterwards: what is thrown away here will be missed there.
       if (this.#held.length >= maxHeld) this.#held = [];
       this.#held.push(delivery);
-    } else if (
-      delivery.fault === undefined &&
-      (!this.#floor || !delivery.position || !isPast(this.#floor, delivery.position))
-    ) {
-      this.deliver(delivery);
-    }
+    } else this.#hand(delivery);
+  }
+
+  #hand(delivery: Delivery): void {
+    const isNew = !this.#floor || !delivery.position || !isPast(this.#floor, delivery.position);
+    if (!isNew) return;
+    if (this.#floor && delivery.position) this.#floor = delivery.position;
+    if (delivery.fault === undefined) this.deliver(delivery);
   }
 
   /** Hears that messages up to a position are missing. */
@@ -66,6 +78,7 @@ export abstract class Member {
       this.#skipped = position;
     } else if (!this.#floor || !isPast(this.#floor, position)) {
       // Otherwise history had given it what is missing live.
+      if (this.#floor) this.#floor = position;
       this.gap(position);
     }
   }
@@ -84,9 +97,9 @@ export abstract class Member {
       this.gap(this.#skipped);
     }
     this.#skipped = undefined;
-    const late = this.#held;
+    // What somebody publishes who gets one of these comes after the last of them.
+    for (const delivery of this.#held) this.#hand(delivery);
     this.#held = undefined;
-    for (const delivery of late) this.receive(delivery);
   }
 
   protected abstract begin(joined: Joined, missed: readonly Delivery[]): void;

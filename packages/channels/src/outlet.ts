@@ -32,6 +32,9 @@ interface Waiting {
   readonly size: number;
 }
 
+/** The outlets that wait for room, by their connection: while one does, all do. */
+const gates = new WeakMap<Connection, Set<Outlet>>();
+
 /**
  * Sends to one connection, in order. While its buffer is more than half full nothing is sent that can wait, so that one
  * channel does not end a connection that others share.
@@ -47,8 +50,6 @@ export class Outlet {
   readonly #waiting = new Map<string | number, Waiting>();
   #last = 0;
   #bytes = 0;
-  /** Whether the connection's buffer is waited for. */
-  #isPaused = false;
   /** Whether something was left out that the subscriber has not been told of, and up to which position. */
   #missed: { readonly position: Position | undefined } | undefined;
 
@@ -66,6 +67,7 @@ export class Outlet {
 
   /** Changes the policy, for what comes from now on. */
   change({ onFull, queueLimit }: OutletOptions): void {
+    this.#tellMissed(); // before what will wait from now on
     this.#onFull = onFull;
     this.#limit = queueLimit;
   }
@@ -91,7 +93,7 @@ export class Outlet {
 
   /** Sends a message, or does with it what the policy says. */
   deliver(delivery: Delivery): void {
-    if (this.#isIdle) {
+    if (this.#isIdle || (this.#onFull === "close" && this.#waiting.size === 0)) {
       const status = this.#connection.send(delivery.frame);
       if (status === "queued" && this.#onFull !== "close") this.#pause();
       if (status !== "dropped") return;
@@ -101,7 +103,15 @@ export class Outlet {
       }
       this.#keep(delivery);
       this.#pause();
-    } else this.#keep(delivery);
+    } else {
+      this.#keep(delivery);
+      if (this.#isPaused) this.#pause();
+    }
+  }
+
+  /** Whether the connection's buffer is waited for, by this one or another. */
+  get #isPaused(): boolean {
+    return gates.has(this.#connection);
   }
 
   get #isIdle(): boolean {
@@ -147,7 +157,10 @@ export class Outlet {
 
   /** Sends what waits, until the connection's buffer is half full. */
   #pump(): void {
-    if (this.#isPaused) return;
+    if (this.#isPaused) {
+      this.#pause();
+      return;
+    }
     for (const [key, { frame, size }] of this.#waiting) {
       const status = this.#connection.send(frame);
       if (status === "dropped") this.#overflow();
@@ -159,6 +172,10 @@ export class Outlet {
         return;
       }
     }
+    this.#tellMissed();
+  }
+
+  #tellMissed(): void {
     const missed = this.#missed;
     this.#missed = undefined;
     const gap = missed?.position && this.#gapFrame(missed.position);
@@ -166,11 +183,25 @@ export class Outlet {
   }
 
   #pause(): void {
-    if (this.#isPaused) return;
-    this.#isPaused = true;
-    void this.#connection.drained().then(() => {
-      this.#isPaused = false;
-      if (this.#connection.isOpen) this.#pump();
+    const connection = this.#connection;
+    const waiting = gates.get(connection);
+    if (waiting) {
+      waiting.add(this);
+      return;
+    }
+    const gate = new Set<Outlet>([this]);
+    gates.set(connection, gate);
+    void connection.drained().then(() => {
+      gates.delete(connection);
+      if (!connection.isOpen) return;
+      // The first that fills the buffer again lets the rest wait again, in front of it.
+      for (const outlet of gate) outlet.#pump();
+      const next = gates.get(connection);
+      const [first] = next ?? [];
+      if (next && first) {
+        next.delete(first);
+        next.add(first);
+      }
     });
   }
 

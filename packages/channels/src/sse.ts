@@ -81,7 +81,7 @@ function eventBytes(
   /** Ends the source, which may take until its next event: nobody waits for that. */
   const leave = (): void => {
     finish();
-    void Promise.resolve(iterator.return?.()).catch(() => undefined);
+    void (async () => iterator.return?.())().catch(() => undefined);
   };
   const onAbort = (): void => {
     if (isOver) return;
@@ -140,7 +140,7 @@ function eventBytes(
           }, pingInterval);
           if (isAsked) return;
           isAsked = true;
-          Promise.resolve(iterator.next()).then(take, fail);
+          (async () => iterator.next())().then(take, fail);
         });
       },
       cancel() {

@@ -30,6 +30,7 @@ export class Subscription extends Member {
   #filter: SubscriptionOptions["filter"];
   /** Whether the subscriber is told of what it missed: it was here before, and gave no position. */
   isAgain = false;
+  #isOver = false;
   /** One join after the other. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -70,7 +71,7 @@ export class Subscription extends Member {
     if (joined.recovered !== undefined) outlet.clear();
     outlet.tell(this.#owner.subscribedFrame(joined));
     if (this.isAgain && joined.recovered === undefined && joined.position) this.gap(joined.position);
-    outlet.replay(missed.filter((delivery) => this.#wants(delivery)));
+    outlet.replay(missed.filter((delivery) => this.#wants(delivery) && this.#canSay(delivery)));
   }
 
   protected override deliver(delivery: Delivery): void {
@@ -88,15 +89,26 @@ export class Subscription extends Member {
   }
 
   override end(): void {
+    this.#isOver = true;
     this.#outlet.clear();
   }
 
+  /** What cannot be encoded reaches nobody, now or later: it must not keep everything else back. */
+  #canSay(delivery: Delivery): boolean {
+    try {
+      return delivery.frame !== undefined;
+    } catch (error) {
+      this.#owner.report(error, "encode", this.connection);
+      return false;
+    }
+  }
+
   #wants(delivery: Delivery): boolean {
-    if (delivery.except === this.connection.id) return false;
+    if (this.#isOver || delivery.except === this.connection.id) return false;
     if (!this.#filter) return true;
     try {
       // Nothing else will do: a promise is no permission.
-      return this.#filter(delivery.message as ChannelMessage<never>) === true;
+      return this.#filter(delivery.message as ChannelMessage<never>) === true && !this.#isOver;
     } catch (error) {
       this.#owner.report(error, "filter", this.connection);
       return false;

@@ -82,7 +82,7 @@ class Stream {
  * Carries publications within one process: the default of every feature. Subscribers are called before `publish`
  * returns; where one of them publishes, after all have had what came before.
  *
- * What has expired is gone, but where a topic stands is known for as long as there are no more than `maxTopics`.
+ * What has expired is never handed out, and is let go of when its topic is next used; where a topic stands is known for as long as there are no more than `maxTopics`.
  *
  * @example
  * import assert from "node:assert/strict";

@@ -48,16 +48,16 @@ export interface UpgradeRequest<Params = AnyParams, Data = unknown> {
    *
    * @throws {VelError} `ERR_VEL_STATE` when the request was accepted already.
    */
-  reject(status: number, options?: RejectOptions): Refusal;
+  reject(this: object, status: number, options?: RejectOptions): Refusal;
   /**
    * Refuses by accepting and closing at once, with a code that browsers can see: return it or throw it.
    *
    * @throws {RangeError} When the code may not be sent.
    * @throws {VelError} `ERR_VEL_STATE` when the request was accepted already.
    */
-  close(code: number, reason?: string): Refusal;
+  close(this: object, code: number, reason?: string): Refusal;
   /** Calls `release` once, when the request was refused or aborted, or its connection has ended; at once if it has. */
-  defer(release: () => void): void;
+  defer(this: object, release: () => void): void;
 }
 
 /** A handshake in the hands of a pull handler, which alone can accept. */

@@ -118,7 +118,11 @@ async function fetchListener(fetch: NonNullable<ServeOptions["fetch"]>, { host }
   const listener = getRequestListener(
     async (request) => {
       try {
-        return await fetch(request);
+        const response = await fetch(request);
+        if (request.method !== "HEAD" || !response.body) return response;
+        // Node holds the head back until the body begins, and to HEAD it never does.
+        response.body.cancel().catch(() => undefined);
+        return new Response(null, response);
       } catch (error) {
         // Somebody who went away in the middle of a request is no fault of the server's.
         if (!request.signal.aborted) host.error(undefined, error);

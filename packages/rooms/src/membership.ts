@@ -7,6 +7,7 @@ import {
   Audience,
   DisconnectError,
   encode,
+  payloadSize,
   EventEmitter,
   VelError,
   type Clock,
@@ -76,6 +77,7 @@ export class Membership {
   #hooks: MembershipHooks | undefined;
   /** Whether somebody has joined since the room was last empty. */
   #isLived = false;
+  #wasEntered = false;
   #isClosed = false;
 
   constructor(name: string, settings: RoomSettings, owner: MembershipOwner) {
@@ -139,6 +141,7 @@ export class Membership {
       if (joining !== undefined) await joining;
     } catch (error) {
       this.#remove(seat);
+      this.roster.unpart(connection); // who hung up meanwhile was not let in either
       this.roster.conclude(seat);
       this.#owner.runner.later(() => {
         this.#tellIfEmpty();
@@ -148,16 +151,24 @@ export class Membership {
     this.#complete(seat, join);
   }
 
+  /** Whether somebody is in or before the door, or has been in since the room was made. */
+  get isTouched(): boolean {
+    return this.#wasEntered || this.#places.size > 0;
+  }
+
   /** Lets a connection out; false when it is not in. */
   leave(connection: Connection, reason: LeaveReason): boolean {
     const seat = this.roster.get(connection);
-    return seat !== undefined && this.#depart(seat, reason);
+    if (seat) return this.#depart(seat, reason);
+    this.roster.unpart(connection); // what it said after this is not taken, though its peer has gone
+    return false;
   }
 
   /** Puts a user out with all connections; false when he is not in. All are out before the first leave is told. */
   expel(userId: string, why: Expulsion, reason: string | undefined): boolean {
     const { runner } = this.#owner;
     const connections = [...(this.roster.users.get(userId)?.connections ?? [])];
+    this.roster.unpartAll(userId);
     runner.hold(() => {
       for (const connection of connections) this.leave(connection, why);
       runner.later(() => {
@@ -211,7 +222,15 @@ export class Membership {
     const { history, settings } = this;
     const missed = since === undefined ? undefined : (history?.since(since) ?? incomplete);
     const entries = missed ? missed.entries : (history?.last(settings.history?.replay) ?? []);
-    const payloads = entries.map(({ seq, entry }) => this.#encode(entry, seq));
+    const payloads: Payload[] = [];
+    let size = 0;
+    for (const { seq, entry } of [...entries].reverse()) {
+      const payload = this.#encode(entry, seq);
+      size += payloadSize(payload);
+      if (size <= replayLimit) payloads.unshift(payload);
+      else if (missed) return incomplete;
+      else break;
+    }
     // A send buffer that drops has made a gap: then this was not all.
     const hasGap = payloads.some((payload) => connection.send(payload) === "dropped");
     return missed && hasGap ? incomplete : missed;
@@ -247,6 +266,8 @@ export class Membership {
     const { left } = seat;
     seat.joined = true;
     this.#isLived = true;
+    this.#wasEntered = true;
+    this.roster.remember(seat);
     this.#owner.runner.hold(() => {
       this.events.emit("join", seat.user, join);
       // Out again while `onJoin` ran. A listener that has just let it out has told of the leave already.
@@ -295,6 +316,9 @@ export class Membership {
     return new VelError(code, `Cannot join room ${JSON.stringify(this.name)}: ${why}`);
   }
 }
+
+/** Bytes that a replay may have: half of a send buffer's default, or whoever comes in would be closed for it. */
+const replayLimit = 2 ** 19;
 
 /** What is said of a position when nothing can be told about it. */
 const incomplete: HistoryFill<Message> = { entries: [], complete: false };

@@ -38,7 +38,7 @@ export class Moderation {
 
   /** Tells whether a user may do something; false for one who is not in this room at this moment. */
   can(user: RoomUser, capability: Capability): boolean {
-    return this.#roster.users.get(user.id) === user && this.#suffices(user.role, capability);
+    return this.#roster.users.get(user.id) === user && this.#suffices(this.#roster.roleOfActor(user), capability);
   }
 
   /**
@@ -50,9 +50,10 @@ export class Moderation {
   authorize(capability: Capability, userId: string, by: Actor, given?: UserRole): void {
     if (by === "system") return;
     const actor = this.#actor(by);
-    const rank = actor ? roleRank(actor.role) : -1;
+    const role = actor && this.#roster.roleOfActor(actor);
+    const rank = role ? roleRank(role) : -1;
     const isAbove = rank > roleRank(this.#roster.roleOf(userId)) && (given === undefined || rank > roleRank(given));
-    if (actor && isAbove && this.#suffices(actor.role, capability)) return;
+    if (role && isAbove && this.#suffices(role, capability)) return;
     const who = actor ? `${JSON.stringify(actor.id)} (${actor.role})` : "somebody who is not in it";
     throw this.#error("ERR_VEL_ROOM_FORBIDDEN", `${who} may not ${capability} ${JSON.stringify(userId)}`);
   }

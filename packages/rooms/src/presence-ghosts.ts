@@ -11,8 +11,12 @@ interface Ghost {
   readonly due: number;
 }
 
-/** How many are kept: who comes and drops under ever new names shall not fill the memory. The oldest give way. */
+/**
+ * How many are kept, and how many characters of their metas: who comes and drops under ever new names shall not fill the
+ * memory, nor the state that newcomers are sent. The oldest give way.
+ */
 export const ghostLimit = 10_000;
+const metaLimit = 2 ** 18;
 
 /** Keeps users for the same time each, with one timer, none when there is nobody. */
 export class PresenceGhosts {
@@ -21,6 +25,8 @@ export class PresenceGhosts {
   readonly #onGone: (userId: string, meta: PresenceMeta) => void;
   /** In the order in which they are due. */
   readonly #ghosts = new Map<string, Ghost>();
+  /** Characters of all metas. */
+  #size = 0;
   #timer: unknown;
 
   constructor(grace: number, clock: Clock, onGone: (userId: string, meta: PresenceMeta) => void) {
@@ -37,22 +43,27 @@ export class PresenceGhosts {
   /** Adds a user who is not in. */
   add(userId: string, meta: PresenceMeta): void {
     this.#ghosts.set(userId, { meta, due: this.#clock.now() + this.#grace });
-    const [oldest] = this.#ghosts;
-    if (oldest && this.#ghosts.size > ghostLimit) this.#go(...oldest);
+    this.#size += meta.text.length;
+    for (const oldest of this.#ghosts) {
+      if (this.#ghosts.size <= ghostLimit && this.#size <= metaLimit) break;
+      this.#go(...oldest);
+    }
     this.#timer ??= this.#clock.setTimeout(this.#sweep, this.#grace);
   }
 
   /** Takes back a user who has returned. */
   take(userId: string): PresenceMeta | undefined {
     const ghost = this.#ghosts.get(userId);
-    this.#ghosts.delete(userId);
+    if (!ghost) return undefined;
+    this.#remove(userId, ghost);
     if (this.#ghosts.size === 0) this.clear();
-    return ghost?.meta;
+    return ghost.meta;
   }
 
   /** Forgets everybody. */
   clear(): void {
     this.#ghosts.clear();
+    this.#size = 0;
     this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
   }
@@ -73,8 +84,13 @@ export class PresenceGhosts {
     }
   };
 
-  #go(userId: string, { meta }: Ghost): void {
+  #go(userId: string, ghost: Ghost): void {
+    this.#remove(userId, ghost);
+    this.#onGone(userId, ghost.meta);
+  }
+
+  #remove(userId: string, { meta }: Ghost): void {
     this.#ghosts.delete(userId);
-    this.#onGone(userId, meta);
+    this.#size -= meta.text.length;
   }
 }

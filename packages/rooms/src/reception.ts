@@ -49,7 +49,7 @@ export class Reception {
     const prepared = before
       ? before.then(() => this.#prepare(connection, message, types))
       : this.#prepare(connection, message, types);
-    return isThenable(prepared) ? this.#later(connection, prepared) : prepared(user);
+    return isThenable(prepared) ? this.#later(connection, prepared, user.id) : prepared(user);
   }
 
   /**
@@ -58,9 +58,9 @@ export class Reception {
    * @throws {VelError} `ERR_VEL_ROOM_NOT_MEMBER`, and what keeps a member from speaking
    * @throws {DisconnectError} When it is not open any more.
    */
-  #speaker(connection: Connection): Member {
+  #speaker(connection: Connection, userId?: string): Member {
     const user = this.#members.speaker(connection);
-    if (!user) {
+    if (!user || (userId ?? user.id) !== user.id) {
       if (!connection.isOpen) throw new DisconnectError(closeInfoOf(connection));
       const room = JSON.stringify(this.#members.name);
       const text = `Cannot take a message in room ${room}: connection "${connection.id}" is not in it`;
@@ -127,9 +127,9 @@ export class Reception {
   }
 
   /** Handles a message whose check takes time; what comes after it waits until its handler was called. */
-  #later(connection: Connection, prepared: Promise<Handle>): Promise<void> {
-    // Meanwhile he may have been put out or muted.
-    const handled = prepared.then((handle) => handle(this.#speaker(connection)));
+  #later(connection: Connection, prepared: Promise<Handle>, userId: string): Promise<void> {
+    // Meanwhile he may have been put out or muted, or be somebody else.
+    const handled = prepared.then((handle) => handle(this.#speaker(connection, userId)));
     const done = (): void => {
       if (this.#validating.get(connection) === begun) this.#validating.delete(connection);
     };

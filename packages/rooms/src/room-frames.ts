@@ -247,7 +247,7 @@ class RoomFrames {
     });
     room.on("leave", ({ id }, { connection, reason }) => {
       const seat = this.#seats.get(connection, name);
-      if (!seat?.isIn || seat.userId !== id) return;
+      if (!seat?.isIn || seat.userId !== id || userOf(room, id, connection)) return; // back in already
       this.#seats.of(connection).delete(name);
       if (connection.isOpen) connection.send(this.#encode({ type: "left", room: name, reason }));
     });

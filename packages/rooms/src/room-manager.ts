@@ -178,11 +178,17 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
     assertJoinOptions(options);
     if (!connection.isOpen) throw new DisconnectError(closeInfoOf(connection));
     this.#assertFewRooms(name, connection);
+    const isMade = !this.#rooms.has(name);
     const { room, members } = this.#open(name, this.#class);
     const { userId = connection.id, role, meta, since } = options;
     const joining = members.join(connection, { userId, role, meta, since });
     this.#runner.track(joining);
-    await joining;
+    try {
+      await joining;
+    } catch (error) {
+      if (isMade) this.#dropUnentered(name, members);
+      throw error;
+    }
     return room;
   }
 
@@ -377,6 +383,14 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
     this.#rooms.set(name, entry);
     this.#untouched.add(name);
     return entry;
+  }
+
+  /** Drops a room that was made for somebody who was not let in. */
+  #dropUnentered(name: string, members: Membership): void {
+    if (members.isTouched || this.#rooms.get(name)?.members !== members) return;
+    this.#rooms.delete(name);
+    this.#empty.delete(name);
+    this.#untouched.delete(name);
   }
 
   /** Drops the rooms that have been empty for long enough. */

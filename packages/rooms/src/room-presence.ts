@@ -95,6 +95,8 @@ export class RoomPresence<Data = unknown> {
   readonly #audience = new Audience();
   /** The others: how many changes of this batch their state contained. In the order in which they came. */
   readonly #newcomers = new Map<Connection, number>();
+  /** How many messages each of those who are told had lost before it was last told the state or nothing was amiss. */
+  readonly #losses = new Map<Connection, number>();
   #changes: PresenceChange[] = [];
   #hasOverflown = false;
   #timer: unknown;
@@ -170,6 +172,7 @@ export class RoomPresence<Data = unknown> {
     for (const off of this.#offs) off();
     for (const connection of this.#told.keys()) this.#audience.delete(connection);
     this.#told.clear();
+    this.#losses.clear();
     this.#newcomers.clear();
     this.#present.clear();
     this.#connections = 0;
@@ -210,6 +213,7 @@ export class RoomPresence<Data = unknown> {
     this.#audience.delete(connection);
     this.#newcomers.delete(connection); // to stand last
     this.#newcomers.set(connection, this.#changes.length);
+    this.#losses.set(connection, connection.messagesDropped);
     connection.send(this.#encode(this.#state()));
   }
 
@@ -223,6 +227,7 @@ export class RoomPresence<Data = unknown> {
       this.#told.delete(connection);
       this.#audience.delete(connection);
       this.#newcomers.delete(connection);
+      this.#losses.delete(connection);
     }
     const isLast = places.size === 0;
     if (isLast) this.#present.delete(id);
@@ -266,6 +271,7 @@ export class RoomPresence<Data = unknown> {
     const payloads = new Map<Connection, Payload>();
     let next = changes.length;
     let payload = state;
+    let anew: Payload | undefined;
     const sumUpFrom = (position: number): void => {
       if (state !== undefined || position === next) return;
       while (next > position) sum.add(changes[--next] as PresenceChange);
@@ -278,7 +284,14 @@ export class RoomPresence<Data = unknown> {
       this.#audience.add(connection);
     }
     sumUpFrom(0);
-    if (payload !== undefined) this.#audience.broadcast(payload, { except: new Set(newcomers.keys()) });
+    // Whose send buffer has dropped something may lack a part: the state replaces what it knows.
+    for (const [connection, lost] of this.#losses) {
+      if (connection.messagesDropped === lost) continue;
+      this.#losses.set(connection, connection.messagesDropped);
+      payloads.set(connection, state ?? (anew ??= this.#encode(this.#state())));
+    }
+    const except = new Set([...newcomers.keys(), ...payloads.keys()]);
+    if (payload !== undefined) this.#audience.broadcast(payload, { except });
     for (const [connection, own] of payloads) if (this.#audience.has(connection)) connection.send(own);
   };
 

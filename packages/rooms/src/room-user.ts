@@ -46,6 +46,10 @@ export class Member implements RoomUser {
   meta: unknown = undefined;
   /** Joins that have begun and whose leave has not been told yet. */
   stays = 0;
+  /** Whether one of those joins was complete. */
+  hasJoined = false;
+  /** How often the user was put out. */
+  expulsions = 0;
 
   readonly #encode: (message: Message) => Payload;
 

@@ -6,7 +6,7 @@
 import { VelError, type Connection, type Message, type Payload, type Unsubscribe } from "@vel/core";
 import type { RoomErrorCode } from "./errors.ts";
 import type { LeaveReason } from "./room-events.ts";
-import { Member } from "./room-user.ts";
+import { Member, type RoomUser } from "./room-user.ts";
 import { tableFull, tableLimit } from "./timed-table.ts";
 import { roleRank, type UserRole } from "./user-role.ts";
 
@@ -18,6 +18,8 @@ export interface Seat {
   readonly first: boolean;
   readonly role: UserRole | undefined;
   readonly meta: unknown;
+  /** {@link Member.expulsions} when it was taken. */
+  readonly expulsions: number;
   /** Whether the join is complete, so that a leave has to be told. */
   joined: boolean;
   /** Why the seat is empty again. */
@@ -84,7 +86,19 @@ export class Roster {
 
   /** The user of a connection whose peer has gone, for what it said before. */
   parted(connection: Connection): Member | undefined {
-    return this.#parted.get(connection)?.user;
+    const seat = this.#parted.get(connection);
+    return seat?.expulsions === seat?.user.expulsions ? seat?.user : undefined;
+  }
+
+  /** Takes nothing any more of what a connection said whose peer has gone. */
+  unpart(connection: Connection): void {
+    this.#parted.delete(connection);
+  }
+
+  /** The same for all such connections of a user who is in. */
+  unpartAll(userId: string): void {
+    const user = this.#staying.get(userId);
+    if (user) user.expulsions++;
   }
 
   /** All seats, as they are now. */
@@ -119,6 +133,7 @@ export class Roster {
       first: user.stays === 0,
       role,
       meta,
+      expulsions: user.expulsions,
       joined: false,
       left: undefined,
       release: undefined,
@@ -142,7 +157,7 @@ export class Roster {
     if (user.connections.size > 0) this.#describe(user);
     else {
       this.users.delete(user.id);
-      if (seat.joined) this.#remember(user);
+      this.remember(seat);
     }
     return true;
   }
@@ -179,8 +194,18 @@ export class Roster {
     return this.#given.get(id) ?? role;
   }
 
+  /** The role with which a user acts: a join that `onJoin` may still refuse lends him none. */
+  roleOfActor({ id, role, connections }: RoomUser): UserRole {
+    const joined = [...connections].map((connection) => this.#seats.get(connection)).filter((seat) => seat?.joined);
+    if (joined.length === 0) return role;
+    return this.#given.get(id) ?? joined.reduce<UserRole>((all, seat) => seat?.role ?? all, "member");
+  }
+
   /** Keeps in mind what somebody was who has left. The oldest give way. */
-  #remember({ id, role }: Member): void {
+  remember({ user, joined }: Seat): void {
+    if (joined) user.hasJoined = true;
+    const { id, role } = user;
+    if (!user.hasJoined || this.users.has(id)) return;
     this.#former.delete(id);
     if (roleRank(role) <= roleRank("member")) return;
     this.#former.set(id, role);

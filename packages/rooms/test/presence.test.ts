@@ -4,7 +4,7 @@ import type { Json } from "@vel/core";
 import { Room, RoomManager, RoomPresence, type Join, type RoomPresenceOptions, type RoomUser } from "@vel/rooms";
 import { ManualClock, settle } from "@vel/testing";
 import { ghostLimit, PresenceGhosts } from "../src/presence-ghosts.ts";
-import { noMeta } from "../src/presence-meta.ts";
+import { noMeta, presenceMeta } from "../src/presence-meta.ts";
 import { gate, peers, take, type Gate, type Peer } from "./kit.ts";
 
 /** A room with presence, time, and people that come and go. */
@@ -306,6 +306,17 @@ describe("RoomPresence with grace", () => {
     expect(clock.pending).toBe(1);
     ghosts.clear();
     expect(clock.pending).toBe(0);
+  });
+
+  it("keeps 256 Ki characters of their metas at most: newcomers are sent them all", () => {
+    const gone: string[] = [];
+    const ghosts = new PresenceGhosts(1_000, new ManualClock(), (userId) => gone.push(userId));
+    const large = presenceMeta("x".repeat(4_000), 5_000);
+    for (let i = 0; i < 66; i++) ghosts.add(`u${String(i)}`, large);
+    expect([ghosts.size, gone]).toEqual([65, ["u0"]]); // 65 times 4,002
+    expect(ghosts.take("u1")).toBe(large);
+    ghosts.add("u66", large);
+    expect([ghosts.size, gone]).toEqual([65, ["u0"]]);
   });
 });
 
