@@ -157,6 +157,10 @@ export class Feed {
     this.#release(next, unsure);
   }
 
+  get #isHolding(): boolean {
+    return this.#held !== undefined;
+  }
+
   #release(publications: readonly Publication[], unsure: readonly Publication[] = []): void {
     // What somebody publishes who gets one of these comes after the last of them.
     this.#held = [];
@@ -167,7 +171,7 @@ export class Feed {
     const late = [...unsure, ...this.#held];
     this.#held = undefined;
     for (const publication of late) this.#take(publication);
-    if (!this.#isUnsure || this.#held || !this.position || this.#isStopped) return;
+    if (!this.#isUnsure || this.#isHolding || !this.position || this.#isStopped) return;
     this.#isUnsure = false;
     this.#held = [];
     void this.#repair();

@@ -96,7 +96,8 @@ export class Subscription extends Member {
   /** What cannot be encoded reaches nobody, now or later: it must not keep everything else back. */
   #canSay(delivery: Delivery): boolean {
     try {
-      return delivery.frame !== undefined;
+      void delivery.frame; // is made when it is first asked for
+      return true;
     } catch (error) {
       this.#owner.report(error, "encode", this.connection);
       return false;
