@@ -58,7 +58,7 @@ test("Channel.messages() ends when its signal aborts", async () => {
 
 test("Channel.messages() hands out what waits and then throws when the loop is too slow", async () => {
   const channel = new Channel<number>("news");
-  const loop = channel.messages({ queueLimit: 3 });
+  const loop = channel.messages({ queueLimit: 400 }); // room for three: each takes 128 bytes besides its payload
   await settle();
   await publishAll(channel, 1, 2, 3, 4, 5);
   expect(channel.subscriberCount).toBe(0);

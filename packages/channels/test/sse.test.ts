@@ -305,7 +305,8 @@ describe("Channel.eventStream()", () => {
 
   test("is cut off when it is too slow, after what waited, and resumes", async () => {
     const channel = new Channel<number>("news", { history });
-    const slow = readerOf(channel.eventStream(request(), { queueLimit: 3 }));
+    // Room for three: each takes 128 bytes besides its payload.
+    const slow = readerOf(channel.eventStream(request(), { queueLimit: 400 }));
     await slow.next();
     await slow.next();
     await publishAll(channel, 1, 2, 3, 4, 5);
