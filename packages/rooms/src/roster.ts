@@ -197,7 +197,7 @@ export class Roster {
   /** The role with which a user acts: a join that `onJoin` may still refuse lends him none. */
   roleOfActor({ id, role, connections }: RoomUser): UserRole {
     const joined = [...connections].map((connection) => this.#seats.get(connection)).filter((seat) => seat?.joined);
-    if (joined.length === 0) return role;
+    if (connections.size === 0) return role;
     return this.#given.get(id) ?? joined.reduce<UserRole>((all, seat) => seat?.role ?? all, "member");
   }
 

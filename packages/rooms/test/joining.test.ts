@@ -150,13 +150,14 @@ describe("Room.canJoin()", () => {
         const rooms = new RoomManager({
           room: askingRoom(() => (isAsync ? Promise.resolve(answer as boolean) : (answer as boolean))),
         });
+        const room = rooms.getOrCreate("lobby");
         const { connection } = await peer();
         await expect(rooms.join("lobby", connection, { userId: "ada" })).rejects.toMatchObject({
           code: "ERR_VEL_ROOM_FORBIDDEN",
           message: 'Cannot join room "lobby": "ada" is not let in',
         });
-        expect(rooms.get("lobby")?.log).toEqual([]);
-        expect(rooms.info("lobby")?.userCount).toBe(0);
+        expect(room.log).toEqual([]);
+        expect(room.info.userCount).toBe(0);
       }
     }
   });

@@ -237,12 +237,13 @@ describe("leaving while onJoin runs", () => {
   it("tells of nothing when onJoin fails then", async () => {
     const { peer } = peers();
     const { rooms, gates } = gatedRooms("ada");
+    const room = rooms.getOrCreate("lobby");
     const { connection } = await peer();
     const joining = rooms.join("lobby", connection, { userId: "ada" });
     rooms.leave("lobby", connection);
     gates[0]?.fail(new Error("no"));
     await expect(joining).rejects.toThrow("no");
-    expect(rooms.get("lobby")?.log).toEqual(["join ada first 1/1"]);
+    expect(room.log).toEqual(["join ada first 1/1"]);
   });
 
   it("does not throw out a second join of the same connection when the first fails", async () => {
