@@ -3,8 +3,8 @@
  *
  * @module
  */
-import process from "node:process";
 import type { MaybePromise } from "@vel/core";
+import { Attempts, describeFailure, type Failure } from "../conformance/attempts.ts";
 import type { ConformanceResult } from "../conformance/conformance.ts";
 
 /** One case. */
@@ -39,65 +39,35 @@ export async function runCases<T extends Started>(
   start: () => MaybePromise<T>,
   { only = () => true, timeout = 30_000, onResult = () => undefined }: CaseOptions,
 ): Promise<readonly ConformanceResult[]> {
-  const uncaught: unknown[] = [];
-  const onUncaught = (error: unknown): void => void uncaught.push(error);
-  process.on("uncaughtException", onUncaught).on("unhandledRejection", onUncaught);
+  const attempts = new Attempts();
   const results: ConformanceResult[] = [];
   for (const { name, run } of cases.filter((each) => only(each.name))) {
-    const error = await errorOf(run, start, timeout, uncaught);
-    const result: ConformanceResult = error
-      ? { name, outcome: "failed", note: describe(error.reason) }
+    const failure = await failureOf(run, start, timeout, attempts);
+    const result: ConformanceResult = failure
+      ? { name, outcome: "failed", note: describeFailure(failure) }
       : { name, outcome: "passed", note: "" };
     results.push(result);
     onResult(result);
   }
-  process.off("uncaughtException", onUncaught).off("unhandledRejection", onUncaught);
+  attempts.end();
   return results;
 }
 
-/** Runs a case, and gives what went wrong. */
-async function errorOf<T extends Started>(
+async function failureOf<T extends Started>(
   run: (trial: T) => Promise<void>,
   start: () => MaybePromise<T>,
   timeout: number,
-  uncaught: unknown[],
-): Promise<{ reason: unknown } | undefined> {
+  attempts: Attempts,
+): Promise<Failure | undefined> {
   let trial: T | undefined;
-  try {
-    await withinTime(timeout, async () => {
-      trial = await start();
-      await run(trial);
-      await trial.close();
-    });
-    // A rejection that nobody handled is told of after the microtasks of its turn.
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    if (uncaught.length > 0) throw new Error("Something was thrown that nobody caught", { cause: uncaught[0] });
-    return undefined;
-  } catch (reason) {
-    trial?.abandon();
-    await withinTime(timeout, async () => trial?.close()).catch(() => undefined);
-    return { reason };
-  } finally {
-    uncaught.length = 0;
-  }
-}
-
-async function withinTime(limit: number, run: () => Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const tooLate = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`Hung for ${String(limit)} ms`));
-    }, limit);
+  const failure = await attempts.failureOf(timeout, async () => {
+    trial = await start();
+    await run(trial);
+    await trial.close();
   });
-  try {
-    await Promise.race([run(), tooLate]);
-  } finally {
-    clearTimeout(timer);
+  if (failure) {
+    trial?.abandon();
+    await attempts.abandon(timeout, async () => trial?.close());
   }
-}
-
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const cause = error.cause === undefined ? "" : `\nbecause ${describe(error.cause)}`;
-  return `${error.stack ?? error.message}${cause}`;
+  return failure;
 }

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import process from "node:process";
 import type { Capabilities, MaybePromise, Vel } from "@vel/core";
+import { Attempts, describeFailure } from "./attempts.ts";
 import type { ConformanceCase, Traits } from "./case.ts";
 import { conformanceCases } from "./cases.ts";
 import { Trial, type StartedAdapter } from "./trial.ts";
@@ -72,16 +72,14 @@ export async function runTransportConformance(options: ConformanceOptions): Prom
   const unknown = [...reasons.keys()].filter((name) => conformanceCases.every((each) => each.name !== name));
   if (unknown.length > 0) throw new RangeError(`No conformance case is called "${unknown.join('", "')}"`);
 
-  const uncaught: unknown[] = [];
-  const onUncaught = (error: unknown): void => void uncaught.push(error);
-  process.on("uncaughtException", onUncaught).on("unhandledRejection", onUncaught);
+  const attempts = new Attempts();
   const results: ConformanceResult[] = [];
   for (const each of conformanceCases.filter(({ name }) => only(name))) {
-    const result = await resultOf(each, options, reasons.get(each.name), uncaught);
+    const result = await resultOf(each, options, reasons.get(each.name), attempts);
     results.push(result);
     onResult(result);
   }
-  process.off("uncaughtException", onUncaught).off("unhandledRejection", onUncaught);
+  attempts.end();
   return results;
 }
 
@@ -89,29 +87,22 @@ async function resultOf(
   { name, needs = {}, otherwise = "", run }: ConformanceCase,
   { start, capabilities, sockets = true, timeout = 30_000 }: ConformanceOptions,
   reason: string | undefined,
-  uncaught: unknown[],
+  attempts: Attempts,
 ): Promise<ConformanceResult> {
   const traits: Traits = { ...capabilities, freeMaxPayload: capabilities.maxPayload === undefined, sockets };
   const isMeant = Object.entries(needs).every(([trait, value]) => traits[trait as keyof Traits] === value);
   if (!isMeant) return { name, outcome: "explained", note: sockets ? otherwise : withoutSockets(otherwise, needs) };
   const trial = new Trial(start, capabilities);
-  try {
-    await withinTime(reason === undefined ? timeout : deviationTimeout, async () => {
-      const names = Object.getOwnPropertyNames(Object.prototype).join();
-      await run(trial);
-      await trial.end();
-      if (Object.getOwnPropertyNames(Object.prototype).join() !== names)
-        throw new Error("Object.prototype was changed");
-    });
-    // A rejection that nobody handled is told of after the microtasks of its turn.
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    const [error] = uncaught.splice(0);
-    if (error !== undefined) throw new Error("Something was thrown that nobody caught", { cause: error });
-  } catch (error) {
-    await withinTime(deviationTimeout, () => trial.abandon()).catch(() => undefined);
-    uncaught.length = 0;
+  const failure = await attempts.failureOf(reason === undefined ? timeout : deviationTimeout, async () => {
+    const names = Object.getOwnPropertyNames(Object.prototype).join();
+    await run(trial);
+    await trial.end();
+    if (Object.getOwnPropertyNames(Object.prototype).join() !== names) throw new Error("Object.prototype was changed");
+  });
+  if (failure) {
+    await attempts.abandon(deviationTimeout, () => trial.abandon());
     return reason === undefined
-      ? { name, outcome: "failed", note: describe(error) }
+      ? { name, outcome: "failed", note: describeFailure(failure) }
       : { name, outcome: "deviates", note: reason };
   }
   return reason === undefined
@@ -122,24 +113,4 @@ async function resultOf(
 /** A case may need sockets and something else; where there are none, its explanation may need some too. */
 function withoutSockets(otherwise: string, { sockets, ...others }: Partial<Traits>): string {
   return sockets && Object.keys(others).length > 0 ? "memory: messages pass without bytes" : otherwise;
-}
-
-async function withinTime(limit: number, run: () => Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const tooLate = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`Hung for ${String(limit)} ms`));
-    }, limit);
-  });
-  try {
-    await Promise.race([run(), tooLate]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const cause = error.cause === undefined ? "" : `\nbecause ${describe(error.cause)}`;
-  return `${error.stack ?? error.message}${cause}`;
 }
