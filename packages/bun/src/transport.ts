@@ -15,8 +15,8 @@ export interface BunSocket {
   close(code?: number, reason?: string): void;
   terminate(): void;
   getBufferedAmount(): number;
-  pause?(): unknown;
-  resume?(): unknown;
+  pause(): unknown;
+  resume(): unknown;
 }
 
 /** What travels with a socket from the handshake on. */
@@ -59,7 +59,7 @@ export const transport: Transport<BunSocket> = {
     socket.ping(data);
   },
   pause(socket, isPaused) {
-    if (isPaused) socket.pause?.();
-    else socket.resume?.();
+    if (isPaused) socket.pause();
+    else socket.resume();
   },
 };
