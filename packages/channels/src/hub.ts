@@ -164,13 +164,9 @@ export class Hub implements FeedOwner, SubscriptionOwner {
 
   skip(position: Position): void {
     for (const reader of this.#readers) reader.skip(position);
-    try {
-      const frame = this.gapFrame(position);
-      if (frame !== undefined) this.#crowd.broadcast(frame);
-      for (const subscription of this.#others) subscription.skip(position);
-    } catch (error) {
-      this.report(error, "encode");
-    }
+    const frame = this.gapFrame(position);
+    if (frame !== undefined) this.#crowd.broadcast(frame);
+    for (const subscription of this.#others) subscription.skip(position);
   }
 
   report(error: unknown, stage: string, connection?: Connection): void {
@@ -188,9 +184,16 @@ export class Hub implements FeedOwner, SubscriptionOwner {
     });
   }
 
+  /** Nobody awaits what a gap is told by: a codec that refuses it is reported, and the channel goes on. */
   gapFrame(position: Position): Payload | undefined {
     // One position says nothing about many streams.
-    return this.#source.hasHistory ? this.#encode({ type: "gap", channel: this.name, position }) : undefined;
+    if (!this.#source.hasHistory) return undefined;
+    try {
+      return this.#encode({ type: "gap", channel: this.name, position });
+    } catch (error) {
+      this.report(error, "encode");
+      return undefined;
+    }
   }
 
   // --------------------------------------------------------------------------------------------------------------

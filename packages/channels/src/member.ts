@@ -92,14 +92,25 @@ export abstract class Member {
       missed.filter(({ fault }) => fault === undefined),
     );
     // What was recovered ends before that.
-    if (joined.recovered && this.#skipped && this.#floor && !isPast(this.#floor, this.#skipped)) {
-      this.#floor = this.#skipped;
-      this.gap(this.#skipped);
+    const missing = this.#takeSkipped();
+    if (joined.recovered && missing && this.#floor && !isPast(this.#floor, missing)) {
+      this.#floor = missing;
+      this.gap(missing);
     }
-    this.#skipped = undefined;
     // What somebody publishes who gets one of these comes after the last of them.
-    for (const delivery of this.#held) this.#hand(delivery);
+    for (let late: readonly Delivery[] = this.#held; late.length > 0; late = this.held) {
+      this.#held = [];
+      for (const delivery of late) this.#hand(delivery);
+    }
     this.#held = undefined;
+    const skipped = this.#takeSkipped();
+    if (skipped) this.skip(skipped);
+  }
+
+  #takeSkipped(): Position | undefined {
+    const skipped = this.#skipped;
+    this.#skipped = undefined;
+    return skipped;
   }
 
   protected abstract begin(joined: Joined, missed: readonly Delivery[]): void;
