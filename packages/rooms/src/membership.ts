@@ -77,6 +77,7 @@ export class Membership {
   #hooks: MembershipHooks | undefined;
   /** Whether somebody has joined since the room was last empty. */
   #isLived = false;
+  /** Whether somebody has joined since the room was made. */
   #wasEntered = false;
   #isClosed = false;
 
@@ -222,15 +223,16 @@ export class Membership {
     const { history, settings } = this;
     const missed = since === undefined ? undefined : (history?.since(since) ?? incomplete);
     const entries = missed ? missed.entries : (history?.last(settings.history?.replay) ?? []);
-    const payloads: Payload[] = [];
+    const newest: Payload[] = []; // the last comes first
     let size = 0;
-    for (const { seq, entry } of [...entries].reverse()) {
+    for (const { seq, entry } of entries.toReversed()) {
       const payload = this.#encode(entry, seq);
       size += payloadSize(payload);
-      if (size <= replayLimit) payloads.unshift(payload);
+      if (size <= replayLimit) newest.push(payload);
       else if (missed) return incomplete;
       else break;
     }
+    const payloads = newest.reverse();
     // A send buffer that drops has made a gap: then this was not all.
     const hasGap = payloads.some((payload) => connection.send(payload) === "dropped");
     return missed && hasGap ? incomplete : missed;
