@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { CloseInfo, Connection, Vel } from "@vel/core";
+import type { CloseInfo, Connection, StandardSchemaV1, Vel } from "@vel/core";
 import type { ConformanceCase } from "./case.ts";
 import type { Trial } from "./trial.ts";
 
@@ -16,6 +16,11 @@ const fail = (): never => {
 };
 // eslint-disable-next-line @typescript-eslint/require-await -- a rejection instead of a throw is what is tested
 const reject = async (): Promise<never> => fail();
+
+/** A schema that nothing fits. */
+const refuseAll: StandardSchemaV1<unknown, unknown> = {
+  "~standard": { version: 1, vendor: "vel", validate: () => ({ issues: [{ message: "no" }] }) },
+};
 
 /** Fails unless a connection on `/failing` ends with 1011 and tells nothing, while another is served. */
 async function failsAlone(trial: Trial, stage: string, routes: (vel: Vel) => void): Promise<void> {
@@ -178,6 +183,29 @@ export const handlerCases: readonly ConformanceCase[] = [
           assert.equal(status, 500);
           assert(!body.includes(secret));
           assert.deepEqual(await target.told(1), [`upgrade: ${secret}`]);
+        },
+      },
+      {
+        name: `failure: an invalid hook that ${how} ends its own connection`,
+        run: (trial) =>
+          failsAlone(trial, "invalid", (vel) => {
+            vel.websocket("/failing", { schema: refuseAll, message: () => undefined, invalid: failing });
+          }),
+      },
+      {
+        name: `failure: a drain hook that ${how} ends its own connection`,
+        needs: { buffered: true },
+        otherwise: "buffered: is undefined where the transport cannot tell",
+        async run(trial) {
+          const target = await trial.serve((vel) => {
+            vel.websocket("/failing", { sendBuffer: { limit: 2 ** 26 }, drain: failing });
+          });
+          const { client, connection, info } = await target.pair("/failing");
+          client.pause();
+          for (let i = 0; i < 40; i++) connection.send(new Uint8Array(2 ** 20)); // more than half of the limit
+          client.resume();
+          assert.deepEqual(await info.then(({ code, by }) => [code, by]), [1011, "local"]);
+          assert.deepEqual(await target.told(1), [`drain: ${secret}`]);
         },
       },
       ...(["open", "message", "close"] as const).map((hook): ConformanceCase => ({
