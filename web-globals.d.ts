@@ -89,6 +89,7 @@ interface ReadableStreamDefaultController<R = any> {
 interface ReadableStream<R = any> {
   readonly locked: boolean;
   cancel(reason?: unknown): Promise<void>;
+  getReader(): ReadableStreamDefaultReader<R>;
 }
 declare var ReadableStream: {
   prototype: ReadableStream;
@@ -102,8 +103,15 @@ declare var ReadableStream: {
   ): ReadableStream<R>;
 };
 
+interface ReadableStreamDefaultReader<R = any> {
+  read(): Promise<{ done: false; value: R } | { done: true; value: undefined }>;
+  cancel(reason?: unknown): Promise<void>;
+  releaseLock(): void;
+}
+
 interface Response {
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
+  readonly ok: boolean;
   readonly headers: Headers;
   readonly status: number;
   text(): Promise<string>;
@@ -114,6 +122,21 @@ declare var Response: {
     body?: ReadableStream<Uint8Array<ArrayBuffer>> | string | null,
     init?: { headers?: Headers; status?: number },
   ): Response;
+};
+
+declare function fetch(
+  url: string | URL,
+  options?: {
+    method?: string;
+    headers?: Headers | Record<string, string>;
+    redirect?: "error" | "follow" | "manual";
+    signal?: AbortSignal;
+  },
+): Promise<Response>;
+
+declare var crypto: {
+  getRandomValues<T extends Uint8Array>(bytes: T): T;
+  readonly subtle: { digest(algorithm: "SHA-256", data: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer> };
 };
 
 declare function setTimeout(callback: () => void, delay: number): unknown;

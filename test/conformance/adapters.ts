@@ -18,6 +18,7 @@ const full: Capabilities = {
   terminate: true,
   compression: true,
   pause: true,
+  idleTimeout: false,
   buffered: true,
   maxPayload: undefined,
 };
@@ -35,6 +36,7 @@ export const columns: Readonly<Record<string, Column>> = {
       terminate: false,
       compression: false,
       pause: false,
+      idleTimeout: true,
       buffered: true,
       maxPayload: 67_108_864,
     },

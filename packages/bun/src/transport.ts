@@ -37,6 +37,7 @@ export const transport: Transport<BunSocket> = {
     terminate: true,
     compression: true,
     pause: true,
+    idleTimeout: false,
     buffered: true,
     maxPayload: undefined,
   }),

@@ -61,7 +61,7 @@ export const closeCodes: Readonly<Record<number, CloseCode>> = {
   4404: { name: "not found", reconnect: false },
   4408: { name: "timeout", reconnect: true },
   4425: { name: "too early", reconnect: true },
-  4429: { name: "too many messages", reconnect: true },
+  4429: { name: "too many", reconnect: true },
   4500: { name: "kicked", reconnect: false },
   4501: { name: "banned", reconnect: false },
 };

@@ -5,6 +5,7 @@
  */
 import type { CloseInfo } from "./close.ts";
 import type { Unsubscribe } from "./emitter.ts";
+import type { MaybePromise } from "./maybe-promise.ts";
 import type { AnyParams } from "./path.ts";
 import type { Json, Payload, SendStatus } from "./payload.ts";
 import type { StandardSchemaV1 } from "./standard-schema.ts";
@@ -47,12 +48,20 @@ export interface Connection<Data = unknown, Params = AnyParams> {
   readonly data: Data;
   /** The subprotocol in use; empty when there is none. */
   readonly protocol: string;
+  /** Where it comes from: the socket's other end, or whom a trusted proxy names, see {@link VelOptions.trustProxy}. */
   readonly remote: Remote | undefined;
+  /** When it was opened, in milliseconds by the server's {@link Clock.now}. */
+  readonly openedAt: number;
   /** What the transport can do. */
   readonly capabilities: Capabilities;
 
   /** Whether messages can be sent. False from the first of: `close()`, `terminate()`, the peer's close, a drop. */
   readonly isOpen: boolean;
+  /**
+   * Whether its socket is not read for now, because too much waits for the handler, see {@link LimitOptions.receiveBuffer}:
+   * whatever the peer says meanwhile, pongs included, is heard later.
+   */
+  readonly isPaused: boolean;
   /** How it ended; undefined until it has. */
   readonly closeInfo: CloseInfo | undefined;
   /** Aborts as soon as the connection is not open any more. Made on first read. */
@@ -103,8 +112,12 @@ export interface Connection<Data = unknown, Params = AnyParams> {
    * @throws {RangeError} When the code may not be sent.
    */
   close(code?: number, reason?: string): void;
-  /** Cuts the connection without a close frame where the transport can, else closes with 1001 and forgets it. */
-  terminate(): void;
+  /**
+   * Cuts the connection without a close frame where the transport can, else closes with 1001 and forgets it.
+   *
+   * @param reason What `closeInfo` says, beside 1006; the peer learns nothing. Default: empty.
+   */
+  terminate(reason?: string): void;
 
   /**
    * Waits for the next message, a text.
@@ -143,6 +156,19 @@ export interface Connection<Data = unknown, Params = AnyParams> {
   onClosing(listener: () => void): Unsubscribe;
   /** Calls back once, when the connection has ended; called at once when it has. */
   onClose(listener: (info: CloseInfo) => void): Unsubscribe;
+  /**
+   * Lays new values over {@link Connection.data}, and tells those who decided by the old ones: rooms ask `canJoin` again,
+   * channels `authorize`, and let go of the connection where the answer is no. Resolves when all have decided.
+   *
+   * @example
+   * await connection.renew({ role: "guest" });
+   */
+  renew(data: Partial<Data>): Promise<void>;
+  /**
+   * Calls back after each {@link Connection.renew}, for those who let the connection in by what its data said. A promise is
+   * waited for; what it throws or rejects with is reported, so deciding for "no" then is the listener's own business.
+   */
+  onRenew(listener: () => MaybePromise<void>): Unsubscribe;
   /** Calls back on each pong, with the ping's data. */
   onPong(listener: (data: Uint8Array) => void): Unsubscribe;
 }

@@ -21,8 +21,8 @@ export interface Entry {
   readonly admission: Admission;
   /** Runs the handler on the open connection; `done` is called once, when it has settled. */
   start(connection: LiveConnection, done: () => void): void;
-  /** Tells the handler that there will be no connection. */
-  abandon(): void;
+  /** Tells the handler that there will be no connection for it. `info`: how the one ended that was not fit for it. */
+  abandon(info?: CloseInfo): void;
 }
 
 /** A handler of either form. May throw a {@link Refusal}. */
@@ -54,8 +54,8 @@ export function pullHandler(handle: PullHandler, report: (error: unknown, contex
                 )
                 .then(done, done);
             },
-            abandon() {
-              fail(new DisconnectError(gone));
+            abandon(info = gone) {
+              fail(new DisconnectError(info));
               finished.catch((error: unknown) => {
                 if (!(error instanceof DisconnectError)) report(error, { stage: "handler" });
               });

@@ -8,9 +8,9 @@ import { hookRunner, type Entry } from "./handler.ts";
 import type { HeaderList } from "./headers.ts";
 import { VelError } from "./errors.ts";
 import { LiveConnection } from "./live-connection.ts";
-import { LiveRequest, splitTarget } from "./live-request.ts";
+import { LiveRequest, splitTarget, type Preparation } from "./live-request.ts";
 import type { Compression } from "./limits.ts";
-import { notify } from "./maybe-promise.ts";
+import { isPromise, notify } from "./maybe-promise.ts";
 import type { Wire } from "./outbox.ts";
 import type { AnyParams } from "./path.ts";
 import type { Received } from "./payload.ts";
@@ -34,6 +34,9 @@ export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<
     get compression() {
       return transport.capabilities.compression && server.routes.some(({ compression }) => compression !== false);
     },
+    get idleTimeout() {
+      return server.idleTimeout;
+    },
     handshakeTimeout: server.handshakeTimeout,
     matches: (path) => server.routes.some((route) => route.pattern.matches(path)),
     upgrade: (handshake) => decide(server, transport, handshake),
@@ -46,7 +49,7 @@ export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<
     },
     adopt<Data, In>(
       socket: Socket,
-      { url, remote }: Pick<Handshake, "url" | "remote">,
+      { url, remote, headers }: Pick<Handshake, "url" | "remote" | "headers">,
       options: AdoptOptions<Data, In> = {},
     ) {
       const connection = new LiveConnection({
@@ -56,11 +59,15 @@ export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<
         params: {},
         data: options.data ?? {},
         protocol: "",
-        remote,
+        remote: server.remoteOf(remote, headers),
         limits: server.limitsFor(options),
       });
       // What the hooks get is what the caller's types say; here they are only called.
-      server.opened(connection, hookRunner(options as AdoptOptions<unknown, never>, options.serial ?? server.isSerial));
+      const start = hookRunner(options as AdoptOptions<unknown, never>, options.serial ?? server.isSerial);
+      server.opened(connection, (done) => {
+        server.started(connection);
+        start(connection, done);
+      });
       return connection as Connection as Connection<Data>;
     },
     message(connection: Connection, payload: Received, size?: number) {
@@ -138,15 +145,9 @@ class Admitted implements Accepted {
         release(server, run);
       });
     });
-    if (this.#outcome instanceof Refusal) {
-      server.opened(connection, undefined);
-      connection.close(this.#outcome.closeCode, this.#outcome.closeReason);
-    } else if (this.#isAbandoned) {
-      server.opened(connection, undefined);
-      connection.close(1013, "handshake took too long");
-    } else {
-      server.opened(connection, this.#outcome.start);
-    }
+    server.opened(connection, (done) => {
+      this.#run(server, connection, done);
+    });
     if (!this.#isAbandoned) this.#decided(true);
     return connection;
   }
@@ -158,6 +159,76 @@ class Admitted implements Accepted {
     if (!(this.#outcome instanceof Refusal)) this.#outcome.abandon();
     this.#decided(false);
   }
+
+  #run(server: VelServer, connection: LiveConnection, done: () => void): void {
+    const outcome = this.#outcome;
+    if (outcome instanceof Refusal) {
+      connection.close(outcome.closeCode, outcome.closeReason);
+      done();
+    } else if (this.#isAbandoned) {
+      connection.close(1013, "handshake took too long");
+      done();
+    } else {
+      prepare(connection, this.#request.preparations, (isReady) => {
+        if (isReady) {
+          server.started(connection);
+          outcome.start(connection, done);
+        } else {
+          connection.onClose((info) => {
+            outcome.abandon(info);
+            done();
+          });
+        }
+      });
+    }
+  }
+}
+
+/**
+ * Runs what comes before the handler, one after the other; what answers at once costs no turn. Not ready is who failed or
+ * was closed by this side. A peer that has left meanwhile may have said something before.
+ */
+function prepare(
+  connection: LiveConnection,
+  [next, ...rest]: readonly Preparation[],
+  done: (isReady: boolean) => void,
+): void {
+  if (!next || connection.isClosedHere) {
+    done(!connection.isClosedHere);
+    return;
+  }
+  const fail = (error: unknown): void => {
+    connection.fail(error, "prepare");
+    done(false);
+  };
+  const goOn = (data: unknown): void => {
+    try {
+      take(connection, data, next.settled);
+    } catch (error) {
+      fail(error);
+      return;
+    }
+    prepare(connection, rest, done);
+  };
+  let data: unknown;
+  try {
+    data = next.run(connection);
+  } catch (error) {
+    fail(error);
+    return;
+  }
+  if (isPromise(data)) Promise.resolve(data).then(goOn, fail);
+  else goOn(data);
+}
+
+/** Takes in what a preparation gave. */
+function take(connection: LiveConnection, data: unknown, settled: ReadonlySet<string>): void {
+  // Who returns one wants to keep somebody out, and must not let him in.
+  if (data instanceof Refusal) throw new TypeError("Cannot refuse in prepare(): close the connection");
+  if (typeof data !== "object" || data === null) return;
+  const given = { ...data };
+  for (const name of settled) Reflect.deleteProperty(given, name);
+  connection.lay(given);
 }
 
 async function decide(
@@ -174,7 +245,12 @@ async function decide(
   } catch {
     return refusedWith(reject(400)); // a malformed percent-escape
   }
-  const request = new LiveRequest(handshake, route.path, params);
+  const request = new LiveRequest(handshake, {
+    route: route.path,
+    params,
+    remote: server.remoteOf(handshake.remote, handshake.headers),
+    isOriginChecked: server.checksOrigin,
+  });
   const { signal } = handshake;
   const isFull = server.load >= (server.maxConnections ?? maxConnections ?? 10_000);
   let admitted: Admitted | undefined;
@@ -195,7 +271,7 @@ async function decide(
   server.deciding();
 
   let outcome = isFull ? reject(503, { retryAfter }) : await withinTime(server, request, ask(server, route, request));
-  request.acceptBy(undefined);
+  request.answered(!(outcome instanceof Refusal));
   // Who has left gets no socket, nor who comes while the server goes down: not even one that is closed at once.
   if ((signal.aborted || !server.accepting) && !isHttpAnswer(outcome)) {
     if (!(outcome instanceof Refusal)) outcome.abandon();
@@ -207,6 +283,7 @@ async function decide(
     decided();
     return refusedWith(outcome);
   }
+  if (!(outcome instanceof Refusal)) server.accepted(request);
   // Deno tells nothing of a client that leaves before the 101: its place is given back when the time is up.
   const timer = server.clock.setTimeout(() => admitted?.abandon(), server.handshakeTimeout);
   return (admitted = new Admitted(route, request, outcome, capabilities.compression, (isOpen) => {

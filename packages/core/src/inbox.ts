@@ -68,6 +68,11 @@ export class Inbox {
     this.#onFull = onFull;
   }
 
+  /** Whether `onFull(true)` was the last that was said. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
   /** Puts in a message of `size` bytes. */
   push(payload: Received, size: number): void {
     if (this.#isDiscarding) return;
@@ -102,7 +107,7 @@ export class Inbox {
   /** Takes the next message, waiting for it. */
   receive({ signal, timeout }: ReceiveOptions, clock: Clock): Promise<Received> {
     if (this.#consumer) {
-      return Promise.reject(new VelError("ERR_VEL_STATE", "Cannot receive: a message hook gets the messages"));
+      return Promise.reject(taken());
     }
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     if (!this.#isEmpty) return Promise.resolve(this.#take());
@@ -143,6 +148,8 @@ export class Inbox {
   /** Hands every message to a consumer from now on, in order, those that wait first. */
   consume(consumer: Consumer, { before, serial, onEnd }: ConsumeOptions): void {
     this.#consumer = consumer;
+    // Somebody who asked before and has not got anything must not take the first message of the consumer's.
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(taken());
     this.#serial = serial;
     this.#onEnd = onEnd;
     this.#busy = true;
@@ -210,4 +217,8 @@ export class Inbox {
     this.#onEnd = undefined;
     onEnd?.();
   }
+}
+
+function taken(): VelError {
+  return new VelError("ERR_VEL_STATE", "Cannot receive: a message hook gets the messages");
 }

@@ -1,3 +1,4 @@
+export { networkOf } from "./address.ts";
 export { Audience, type BroadcastOptions } from "./audience.ts";
 export type {
   Broker,
@@ -27,6 +28,14 @@ export type { HeaderList, HeadersLike } from "./headers.ts";
 export { randomId } from "./id.ts";
 export type { JsonLimits } from "./json.ts";
 export type { MaybePromise } from "./maybe-promise.ts";
+export {
+  Histogram,
+  type Distribution,
+  type HistogramMeasurement,
+  type Measurable,
+  type Measurement,
+  type NumberMeasurement,
+} from "./measurement.ts";
 export { MemoryBroker, type MemoryBrokerOptions } from "./memory-broker.ts";
 export { MemoryPresenceStore } from "./memory-presence.ts";
 export type { Outgoing } from "./outgoing.ts";
@@ -65,6 +74,7 @@ export type {
   CloseOptions,
   CompressionOptions,
   Hooks,
+  Inspector,
   LimitOptions,
   ProvidingGuard,
   PullHandler,

@@ -14,11 +14,12 @@ import { parseJson } from "./json.ts";
 import { Outbox, type OutboxOwner, type Wire } from "./outbox.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Limits } from "./limits.ts";
-import { notify } from "./maybe-promise.ts";
+import { notify, type MaybePromise } from "./maybe-promise.ts";
 import type { AnyParams } from "./path.ts";
 import { encodeJson, payloadSize, type Json, type Payload, type Received, type SendStatus } from "./payload.ts";
 import type { ErrorContext } from "./report.ts";
 import { validate, type StandardSchemaV1 } from "./standard-schema.ts";
+import type { Inspector } from "./vel.ts";
 import type { Capabilities, Remote, Transport } from "./transport.ts";
 
 /** How often a transport that does not tell is asked whether it has drained, in milliseconds. */
@@ -33,6 +34,7 @@ const noBytes = new Uint8Array(0);
 export interface ConnectionOwner {
   readonly clock: Clock;
   readonly closeTimeout: number;
+  readonly inspectors: readonly Inspector[];
   report(error: unknown, context: ErrorContext): void;
   dropped(connection: LiveConnection, size: number): void;
   ended(connection: LiveConnection, info: CloseInfo): void;
@@ -55,9 +57,10 @@ export class LiveConnection implements Connection, OutboxOwner {
   readonly id: string = randomId();
   readonly route: string;
   readonly params: AnyParams;
-  readonly data: unknown;
+  data: unknown;
   readonly protocol: string;
   readonly remote: Remote | undefined;
+  readonly openedAt: number;
   messagesReceived = 0;
   bytesReceived = 0;
   messagesDropped = 0;
@@ -85,6 +88,7 @@ export class LiveConnection implements Connection, OutboxOwner {
   #abort: AbortController | undefined;
   #closing: Set<() => unknown> | undefined;
   #closed: Set<(info: CloseInfo) => unknown> | undefined;
+  #renewals: Set<() => unknown> | undefined;
   #pongs: Set<(data: Uint8Array) => unknown> | undefined;
   #drains: Set<() => unknown> | undefined;
 
@@ -97,6 +101,7 @@ export class LiveConnection implements Connection, OutboxOwner {
       this.#setPaused(isFull);
     });
     this.#outbox = new Outbox(setup.wire, setup.limits, this);
+    this.openedAt = setup.owner.clock.now();
     this.route = setup.route;
     this.params = setup.params;
     this.data = setup.data;
@@ -110,6 +115,10 @@ export class LiveConnection implements Connection, OutboxOwner {
 
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  get isPaused(): boolean {
+    return this.inbox.isFull;
   }
 
   get closeInfo(): CloseInfo | undefined {
@@ -192,12 +201,12 @@ export class LiveConnection implements Connection, OutboxOwner {
     this.#leave();
   }
 
-  terminate(): void {
+  terminate(reason = ""): void {
     if (this.#info) return;
     this.#isOpen = false;
     this.#outbox.discard();
     this.inbox.discard();
-    this.#cut();
+    this.#cut(reason);
     this.#leave();
   }
 
@@ -255,7 +264,38 @@ export class LiveConnection implements Connection, OutboxOwner {
     return subscribe((this.#pongs ??= new Set()), listener);
   }
 
+  async renew(data: object): Promise<void> {
+    this.lay(data);
+    const listeners = this.#renewals ?? new Set();
+    const tell = async (listener: () => unknown): Promise<void> => {
+      if (!listeners.has(listener)) return; // one before it has taken it back
+      try {
+        await listener();
+      } catch (error) {
+        this.#owner.report(error, { stage: "renew", connection: this });
+      }
+    };
+    await Promise.all([...listeners].map(tell));
+  }
+
+  onRenew(listener: () => MaybePromise<void>): Unsubscribe {
+    return subscribe((this.#renewals ??= new Set()), listener);
+  }
+
   // ------------------------------------------------------------------------------------------- core's own, see Host
+
+  /** Whether it is this side that has ended it. */
+  get isClosedHere(): boolean {
+    return this.#said !== undefined;
+  }
+
+  /** Lays values over the data, which stays the object that somebody may hold. */
+  lay(data: object): void {
+    // What can take nothing, since it is frozen or no object at all, gives way to a copy.
+    if (!Object.isExtensible(this.data)) this.data = { ...(this.data as object) };
+    // Defined, not assigned: an own property called `__proto__` (out of somebody's JSON) stays a property.
+    Object.defineProperties(this.data as object, Object.getOwnPropertyDescriptors({ ...data }));
+  }
 
   /** Parses a text message within this route's limits. */
   parse(text: string): unknown {
@@ -308,7 +348,7 @@ export class LiveConnection implements Connection, OutboxOwner {
     this.bytesReceived += size;
     // Transports that know the limit never let such a message in; this is for those that cannot.
     if (size > this.#limits.maxPayload) this.close(1009, "message too big");
-    else this.inbox.push(payload, size);
+    else if (this.#owner.inspectors.length === 0 || this.#passes(payload, size)) this.inbox.push(payload, size);
   }
 
   /** A ping came. */
@@ -380,6 +420,17 @@ export class LiveConnection implements Connection, OutboxOwner {
     this.close(1011, "internal error");
   }
 
+  /** Asks the inspectors; what one throws is this connection's end. */
+  #passes(payload: Received, size: number): boolean {
+    try {
+      for (const inspector of this.#owner.inspectors) if (!inspector.inspect(this, payload, size)) return false;
+      return true;
+    } catch (error) {
+      this.fail(error, "inspect");
+      return false;
+    }
+  }
+
   #setPaused(isPaused: boolean): void {
     if (this.#transport.pause) this.#attempt(() => this.#transport.pause?.(this.#socket, isPaused));
     else if (isPaused) this.close(1008, "too many messages wait");
@@ -403,11 +454,11 @@ export class LiveConnection implements Connection, OutboxOwner {
   }
 
   /** Ends without waiting for the peer. */
-  #cut(): void {
+  #cut(reason = ""): void {
     if (this.#isCut) return;
     this.#isCut = true;
     const isToldAlready = this.#said !== undefined;
-    this.#said ??= { code: 1006, reason: "" };
+    this.#said ??= { code: 1006, reason: truncateReason(reason) };
     this.#tell(() => {
       if (this.#transport.terminate) this.#transport.terminate(this.#socket);
       else if (!isToldAlready) this.#transport.close(this.#socket, 1001, "");

@@ -11,6 +11,13 @@ import { refuseByClose, reject, type Refusal, type RejectOptions } from "./refus
 import type { Admission, PendingRequest } from "./request.ts";
 import type { Handshake, Remote } from "./transport.ts";
 
+/** One {@link Admission.prepare}. */
+export interface Preparation {
+  run(connection: Connection): unknown;
+  /** The names of what guards after it gave: that holds, whatever it finds out. */
+  readonly settled: Set<string>;
+}
+
 /** See {@link PendingRequest} for what users see; the members below the line are core's own. */
 export class LiveRequest implements PendingRequest {
   readonly route: string;
@@ -18,11 +25,14 @@ export class LiveRequest implements PendingRequest {
   readonly params: AnyParams;
   readonly headers: Headers;
   readonly remote: Remote | undefined;
+  readonly isOriginChecked: boolean;
   readonly signal: AbortSignal;
   readonly raw: unknown;
   readonly protocols: readonly string[];
   /** Whether it was answered without waiting any longer for whoever is deciding. */
   isGivenUp = false;
+  /** What is to run before the handler, see {@link Admission.prepare}. */
+  readonly preparations: Preparation[] = [];
   readonly #search: string;
   #query: URLSearchParams | undefined;
   #cookies: ReadonlyMap<string, string> | undefined;
@@ -35,13 +45,17 @@ export class LiveRequest implements PendingRequest {
   #isAccepted = false;
   #onAccept: ((admission: Admission) => Promise<Connection>) | undefined;
 
-  constructor(handshake: Handshake, route: string, params: AnyParams) {
+  constructor(
+    handshake: Handshake,
+    { route, params, remote, isOriginChecked }: Pick<PendingRequest, "route" | "params" | "remote" | "isOriginChecked">,
+  ) {
     const { path, search } = splitTarget(handshake.url);
     this.route = route;
     this.path = path;
     this.params = params;
     this.headers = handshake.headers;
-    this.remote = handshake.remote;
+    this.remote = remote;
+    this.isOriginChecked = isOriginChecked;
     this.signal = handshake.signal;
     this.raw = handshake.raw;
     this.protocols = (handshake.headers.get("sec-websocket-protocol") ?? "")
@@ -67,8 +81,11 @@ export class LiveRequest implements PendingRequest {
     return this.#refuse(reject(status, options));
   }
 
-  close(code: number, reason?: string): Refusal {
-    return this.#refuse(refuseByClose(code, reason));
+  close(code: number, reason?: string, { protocol }: { protocol?: string } = {}): Refusal {
+    const refusal = this.#refuse(refuseByClose(code, reason));
+    // Also for a refusal that was made before: the answer stands, and only what it is said in is named.
+    if (protocol !== undefined) this.#protocol = protocol;
+    return refusal;
   }
 
   defer(release: () => void): void {
@@ -107,13 +124,24 @@ export class LiveRequest implements PendingRequest {
     return this.#responseHeaders;
   }
 
-  /** Lets {@link LiveRequest.accept} be called, once; or not any more. */
-  acceptBy(onAccept: ((admission: Admission) => Promise<Connection>) | undefined): void {
+  /** Lets {@link LiveRequest.accept} be called, once. */
+  acceptBy(onAccept: (admission: Admission) => Promise<Connection>): void {
     this.#onAccept = onAccept;
   }
 
+  /** It is answered: nobody can accept it any more, nor refuse it when it was let in. */
+  answered(isAccepted: boolean): void {
+    this.#onAccept = undefined;
+    this.#isAccepted ||= isAccepted;
+  }
+
   /** Takes in what a guard, `upgrade` or `accept()` gave. */
-  admit({ data, protocol, headers }: Admission): void {
+  admit(admission: Admission): void {
+    const { data, protocol, headers } = admission;
+    for (const { settled } of this.preparations) for (const name of Object.keys(data ?? {})) settled.add(name);
+    if (admission.prepare) {
+      this.preparations.push({ run: (connection) => admission.prepare?.(connection), settled: new Set() });
+    }
     this.#responseHeaders.push(...listHeaders(headers));
     if (protocol !== undefined) this.#protocol = protocol;
     // Spread, not assigned: an own property called `__proto__` (out of somebody's JSON) stays a property.

@@ -8,8 +8,8 @@ import type { Connection } from "./connection.ts";
 /** Where an error that reached `onError` comes from. */
 export interface ErrorContext {
   /**
-   * What was running: `handshake`, `guard`, `handler`, `upgrade`, `open`, `message`, `invalid`, `drain`, `close`, `listener`,
-   * `release`, `transport`; features have their own (`onJoin`).
+   * What was running: `handshake`, `guard`, `upgrade`, `prepare`, `inspect`, `handler`, `open`, `message`, `invalid`,
+   * `drain`, `close`, `renew`, `listener`, `release`, `transport`; features have their own (`onJoin`).
    */
   readonly stage: string;
   readonly connection?: Connection | undefined;

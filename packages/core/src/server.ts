@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { remoteReader, type RemoteOf } from "./address.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { assertCloseCode, type CloseInfo } from "./close.ts";
 import type { Connection } from "./connection.ts";
@@ -17,11 +18,14 @@ import { compilePath, type PathPattern } from "./path.ts";
 import { logError, type ErrorContext } from "./report.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Admission, UpgradeRequest } from "./request.ts";
+import type { Measurement } from "./measurement.ts";
+import { Meter } from "./meter.ts";
 import { notify, type MaybePromise } from "./maybe-promise.ts";
 import type { Capabilities, Host, Transport } from "./transport.ts";
 import type {
   CloseOptions,
   Hooks,
+  Inspector,
   LimitOptions,
   PullHandler,
   RouteOptions,
@@ -114,17 +118,22 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   readonly undecided: Set<() => void> = new Set<() => void>();
   readonly #onError: (error: unknown, context: ErrorContext) => unknown;
   readonly #limits: Limits;
+  readonly checksOrigin: boolean;
+  readonly remoteOf: RemoteOf;
+  readonly inspectors: Inspector[] = [];
   readonly #compression: RouteOptions["compression"];
   readonly isSerial: boolean;
   readonly #guards: Guard[];
   readonly #events: EventEmitter<VelEvents>;
   readonly #requirements = new Map<keyof Capabilities, string>();
+  readonly #idleTimeouts = new Set<{ readonly timeout: number }>();
+  readonly #meter = new Meter((path) => this.routes.some((route) => route.path === path));
   readonly #transports: Transport<never, unknown>[] = [];
   /** Everything that has a socket, connections that are accepted only to be closed included. */
   readonly #live = new Set<LiveConnection>();
   /** How many requests are being decided. */
   #handshakes = 0;
-  /** How many handlers have started and not settled. */
+  /** How many handlers, and preparations for them, have started and not settled. */
   #running = 0;
   #closing: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
@@ -139,6 +148,8 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     this.maxConnections =
       options.maxConnections === undefined ? undefined : positive("maxConnections", options.maxConnections);
     this.allowsOrigin = originCheck(options.origins ?? "same");
+    this.checksOrigin = options.origins !== "any";
+    this.remoteOf = remoteReader(options.trustProxy ?? false);
     this.#onError = options.onError ?? logError;
     this.#limits = limitsOf(options);
     this.#compression = options.compression;
@@ -160,14 +171,16 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     return this.#events.on(event, listener);
   }
 
-  use(guard: Guard): this & Vel<never> {
+  use(guard: Guard | Inspector): this & Vel<never> {
     if (this.routes.length > 0) {
       throw new VelError(
         "ERR_VEL_STATE",
-        "Cannot use a guard for all routes: a route is registered already and would miss it",
+        "Cannot use a guard or inspector for all routes: a route is registered already and would miss it",
       );
     }
-    this.#guards.push(guard);
+    if (typeof guard === "function") this.#guards.push(guard);
+    else if (typeof (guard as Partial<Inspector> | undefined)?.inspect === "function") this.inspectors.push(guard);
+    else throw new TypeError("Vel.use() takes a guard, or an inspector with a method inspect()");
     return this as this & Vel<never>;
   }
 
@@ -176,10 +189,22 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     this.#requirements.set(capability, hint);
   }
 
+  setIdleTimeout(timeout: number): Unsubscribe {
+    const asked = { timeout: positive("timeout", timeout) };
+    this.#idleTimeouts.add(asked);
+    return () => {
+      this.#idleTimeouts.delete(asked);
+    };
+  }
+
   bind<Socket, Frame = never>(transport: Transport<Socket, Frame>): Host<Socket> {
     for (const [capability, hint] of this.#requirements) assertCapability(transport, capability, hint);
     this.#transports.push(transport);
     return bindHost(this, transport);
+  }
+
+  measure(): Iterable<Measurement> {
+    return this.#meter.measure(this.connections, this.clock.now());
   }
 
   close({ code = 1001, reason = "" }: CloseOptions = {}): Promise<void> {
@@ -205,6 +230,13 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   }
 
   // ---------------------------------------------------------------------------------------------------- core's own
+
+  /** See {@link Host.idleTimeout}. */
+  get idleTimeout(): number | undefined {
+    return this.#idleTimeouts.size === 0
+      ? undefined
+      : Math.min(...[...this.#idleTimeouts].map(({ timeout }) => timeout));
+  }
 
   /** How many sockets there are: connections and handshakes. */
   get load(): number {
@@ -253,26 +285,37 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
     this.#settle();
   }
 
-  /** Takes in a connection and runs its handler; without a handler it is only waited for. */
-  opened(
-    connection: LiveConnection,
-    start: ((connection: LiveConnection, done: () => void) => void) | undefined,
-  ): void {
+  /** A request to a route was let in. */
+  accepted(request: UpgradeRequest): void {
+    this.#meter.answered(request.route, "accepted");
+  }
+
+  /** Takes in a connection and runs what it is for; from now on both are waited for. */
+  opened(connection: LiveConnection, run: (done: () => void) => void): void {
     this.#live.add(connection);
-    if (!start) return;
-    this.connections.add(connection);
     this.#running++;
-    this.#events.emit("open", connection);
-    start(connection, () => {
+    run(() => {
       this.#running--;
       this.#settle();
     });
     if (!this.accepting) connection.close(1001);
   }
 
+  /** Tells of a connection whose handler starts. */
+  started(connection: LiveConnection): void {
+    // Not of one whose peer left while it was prepared: its handler only gets what came before that.
+    if (connection.closeInfo) return;
+    this.connections.add(connection);
+    this.#meter.opened(connection);
+    this.#events.emit("open", connection);
+  }
+
   ended(connection: LiveConnection, info: CloseInfo): void {
     this.#live.delete(connection);
-    if (this.connections.delete(connection)) this.#events.emit("close", connection, info);
+    if (this.connections.delete(connection)) {
+      this.#meter.closed(connection, info, this.clock.now() - connection.openedAt);
+      this.#events.emit("close", connection, info);
+    }
     this.#settle();
   }
 
@@ -281,7 +324,9 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   }
 
   refused(request: UpgradeRequest, refusal: Refusal): void {
-    this.#events.emit("refuse", request, refusal.closeCode ?? refusal.status);
+    const code = refusal.closeCode ?? refusal.status;
+    this.#meter.answered(request.route, code);
+    this.#events.emit("refuse", request, code);
   }
 
   report(error: unknown, context: ErrorContext): void {

@@ -22,6 +22,8 @@ export interface Capabilities {
   readonly compression: boolean;
   /** Stops reading from one socket. */
   readonly pause: boolean;
+  /** Ends connections of silent peers by itself, after {@link Host.idleTimeout}. */
+  readonly idleTimeout: boolean;
   /** Knows how many bytes wait to leave. */
   readonly buffered: boolean;
   /** The largest message that the runtime lets in at all, in bytes; undefined where core's own limit decides. */
@@ -41,7 +43,7 @@ export interface Remote {
  * @example
  * const transport: Transport<WebSocket> = {
  *   name: "mine",
- *   capabilities: { ping: false, terminate: false, compression: false, pause: false, buffered: true, maxPayload: undefined },
+ *   capabilities: { ping: false, terminate: false, compression: false, pause: false, idleTimeout: false, buffered: true, maxPayload: undefined },
  *   send: (socket, payload) => (socket.send(payload), "sent"),
  *   close: (socket, code, reason) => socket.close(code, reason),
  *   buffered: (socket) => socket.bufferedAmount,
@@ -94,6 +96,7 @@ export interface Handshake {
   /** The request's target: path and query, as it stood in the request line. */
   readonly url: string;
   readonly headers: Headers;
+  /** The socket's other end, whatever headers say: core reads them. Undefined where it has no address. */
   readonly remote: Remote | undefined;
   /** Aborts when the client leaves before it was answered. */
   readonly signal: AbortSignal;
@@ -134,6 +137,11 @@ export interface Host<Socket> {
   readonly maxPayload: number;
   /** Whether any route compresses now: for runtimes that have one setting for the whole server. */
   readonly compression: boolean;
+  /**
+   * After how many milliseconds of silence the runtime should end a connection by itself, where it can: what a heartbeat asked
+   * for, to be read at each upgrade. Undefined: as the runtime likes.
+   */
+  readonly idleTimeout: number | undefined;
   /** How long a handshake may take, in milliseconds: an adapter that accepts TCP connections holds them to it too. */
   readonly handshakeTimeout: number;
   /** Tells whether a route answers this path (the part of the target before `?`). */
@@ -150,7 +158,7 @@ export interface Host<Socket> {
    */
   adopt<Data = unknown, In = Received>(
     socket: Socket,
-    handshake: Pick<Handshake, "url" | "remote">,
+    handshake: Pick<Handshake, "url" | "remote" | "headers">,
     hooks?: AdoptOptions<Data, In>,
   ): Connection<Data>;
   /** Hands in a message. `size` is its size in bytes where the adapter knows it already. */

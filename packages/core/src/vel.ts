@@ -6,11 +6,12 @@
 import type { Clock } from "./clock.ts";
 import type { CloseInfo } from "./close.ts";
 import type { Connection } from "./connection.ts";
-import type { Emitter } from "./emitter.ts";
+import type { Emitter, Unsubscribe } from "./emitter.ts";
 import type { InvalidMessageError } from "./errors.ts";
 import type { JsonLimits } from "./json.ts";
 import type { MaybePromise } from "./maybe-promise.ts";
 import type { AnyParams, PathParams } from "./path.ts";
+import type { Measurable } from "./measurement.ts";
 import type { Received } from "./payload.ts";
 import type { Refusal } from "./refusal.ts";
 import type { ErrorContext } from "./report.ts";
@@ -122,6 +123,17 @@ export type ProvidingGuard<Data, Added> = (
   request: UpgradeRequest<AnyParams, Data>,
 ) => MaybePromise<Admission<Added> | Refusal>;
 
+/** Looks at each message before anybody else does: the place of rate limits. */
+export interface Inspector {
+  /**
+   * Lets a message through, or swallows it with `false`. Called as it comes, before it is queued or decoded, when it is
+   * counted already. It may close the connection. A throw is the connection's end (1011).
+   *
+   * @param size The payload's bytes; a text's in UTF-8.
+   */
+  inspect(connection: Connection, payload: Received, size: number): boolean;
+}
+
 /** Something that routes can be registered on. `Data` is what the guards before it give. */
 export interface Routes<Data = unknown> {
   /**
@@ -178,6 +190,18 @@ export interface VelOptions extends Omit<RouteOptions, "protocols"> {
    * Default: `same`.
    */
   origins?: "same" | "any" | readonly string[];
+  /**
+   * Whose word on where a request comes from is believed. `false`: nobody's, `remote` is the socket's other end. A
+   * list of addresses, networks (`10.0.0.0/8`, `fd00::/8`) and names (`loopback`, `linklocal`, `uniquelocal`, `private`
+   * for these three, `unix` for sockets without an address): the proxies; `remote` is the last address of
+   * `X-Forwarded-For` that is none of them. A number from 1 to 32: so many proxies stand before the server, whatever
+   * their addresses. Default: `false`.
+   *
+   * Each proxy must append to the header, or set it. What stands left of the first address that is not trusted is the
+   * client's own invention and never read; where an entry is no address, the proxy that wrote it counts. A client that
+   * has left already may have no address either: say `unix` where nobody else reaches the server.
+   */
+  trustProxy?: false | number | readonly string[];
   /** How long a peer may take to answer a close, in milliseconds, before it is cut off. Default: 10,000. */
   closeTimeout?: number;
   /**
@@ -205,27 +229,36 @@ export interface CloseOptions {
 }
 
 /** A WebSocket server without a runtime. Made by {@link createVel}, run by an adapter. */
-export interface Vel<Data = unknown> extends Routes<Data>, Emitter<VelEvents>, AsyncDisposable {
+export interface Vel<Data = unknown> extends Routes<Data>, Emitter<VelEvents>, Measurable, AsyncDisposable {
   /** Every connection whose handler has started and that has not ended. */
   readonly connections: ReadonlySet<Connection>;
   readonly clock: Clock;
   /** False once {@link Vel.close} was called. */
   readonly accepting: boolean;
   /**
-   * Adds a guard for all routes. Guards run in the order of their registration, after the origin check.
+   * Adds a guard for all routes, or an inspector of the messages of all connections.
    *
-   * @throws {VelError} `ERR_VEL_STATE` once a route exists, which would miss the guard.
+   * Guards run in the order of their registration, after the origin check. Inspectors are asked in the order of theirs,
+   * until one says no.
+   *
+   * @throws {TypeError} When it is neither.
+   * @throws {VelError} `ERR_VEL_STATE` once a route exists, which would miss it.
    * @example
    * const vel = createVel().use((request) => ({ data: { language: request.headers.get("accept-language") } }));
    */
   use<Added>(guard: ProvidingGuard<Data, Added>): Vel<Data & Added>;
-  use(guard: CheckingGuard<Data>): Vel<Data>;
+  use(guard: CheckingGuard<Data> | Inspector): Vel<Data>;
   /**
    * States what a feature needs of the transport. The later of this and {@link Vel.bind} throws where it is missing.
    *
    * @throws {VelError} `ERR_VEL_UNSUPPORTED`, with the hint as the way out.
    */
   require(capability: keyof Capabilities, hint: string): void;
+  /**
+   * Asks for connections of silent peers to be ended after so many milliseconds, by the runtimes that do so themselves; the
+   * shortest that was asked for holds. For features that look after the peers' lives.
+   */
+  setIdleTimeout(timeout: number): Unsubscribe;
   /**
    * Connects a transport; called by adapters.
    *

@@ -528,7 +528,7 @@ describe("The limits of a connection", () => {
     const { vel } = setup({ maxPayload: 10, sendBuffer: { limit: 10 } });
     const host = vel.bind(scriptedTransport());
     const sockets = [new ScriptedSocket(), new ScriptedSocket()] as const;
-    const wire = { url: "/", remote: undefined };
+    const wire = { url: "/", remote: undefined, headers: new Headers() };
     host.message(host.adopt(sockets[0], wire), "x".repeat(11));
     host.message(host.adopt(sockets[1], wire, { maxPayload: 11 }), "x".repeat(11));
     expect(sockets.map(({ closes }) => closes.map(({ code }) => code))).toEqual([[1009], []]);

@@ -1,11 +1,18 @@
+import { connect } from "@vel/testing";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { LiveRequest, splitTarget } from "../src/live-request.ts";
 import { Refusal } from "../src/refusal.ts";
+import { setup } from "./kit.ts";
 import { handshake } from "./scripted-transport.ts";
 
 function request(url = "/ws", headers: Record<string, string> = {}): LiveRequest {
-  return new LiveRequest(handshake(url, { headers }), "/ws", {});
+  return new LiveRequest(handshake(url, { headers }), {
+    route: "/ws",
+    params: {},
+    remote: undefined,
+    isOriginChecked: true,
+  });
 }
 
 describe("UpgradeRequest.cookies", () => {
@@ -94,5 +101,27 @@ describe("UpgradeRequest.reject(), close()", () => {
     expect(() => live.close(1006)).toThrow(RangeError);
     expect(() => live.reject(401, { headers: { "x-a": "\n" } })).toThrow(TypeError);
     expect(live.refusal).toBeUndefined();
+  });
+});
+
+describe("UpgradeRequest.isOriginChecked", () => {
+  it("is false only where anybody's pages may connect", async () => {
+    for (const [origins, isChecked] of [
+      [undefined, true],
+      ["same", true],
+      ["any", false],
+      [["https://app.example.com"], true],
+      [["same", "https://app.example.com"], true],
+      [[], true],
+    ] as const) {
+      const { vel } = setup(origins === undefined ? {} : { origins });
+      const seen: boolean[] = [];
+      vel.use(({ isOriginChecked }) => void seen.push(isOriginChecked));
+      vel.websocket("/hooks", { upgrade: ({ isOriginChecked }) => (seen.push(isOriginChecked), {}) });
+      vel.websocket("/pull", (request) => (seen.push(request.isOriginChecked), request.reject(401)));
+      await connect(vel, "/hooks");
+      await expect(connect(vel, "/pull")).rejects.toMatchObject({ status: 401 });
+      expect(seen).toEqual(Array<boolean>(4).fill(isChecked));
+    }
   });
 });

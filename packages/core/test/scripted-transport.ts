@@ -38,6 +38,7 @@ const capabilities: Capabilities = {
   terminate: true,
   compression: true,
   pause: false,
+  idleTimeout: false,
   buffered: true,
   maxPayload: undefined,
 };

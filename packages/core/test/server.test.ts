@@ -436,7 +436,7 @@ describe("Host.adopt()", () => {
     const socket = new ScriptedSocket();
     const connection = host.adopt(
       socket,
-      { url: "/theirs?x=1", remote: { address: "192.0.2.7" } },
+      { url: "/theirs?x=1", remote: { address: "192.0.2.7" }, headers: new Headers() },
       {
         data: { user: "ada" },
         message: (own, message) => own.send(`${own.data.user}: ${String(message)}`),

@@ -334,6 +334,58 @@ describe("Guards", () => {
     });
     expectTypeOf<ReturnType<typeof reject>>().toEqualTypeOf<Refusal>();
   });
+
+  it("may add to the connection's data in prepare, in both forms", () => {
+    const login = async (connection: Connection) => ({ user: await connection.receiveText() });
+    const vel = createVel()
+      .use(() => ({ prepare: login }))
+      .use(({ path }) => ({ data: { a: path.length }, prepare: (connection) => void connection.send("hi") }))
+      .use((request) => (request.query.has("a") ? { prepare: () => ({ b: true }) } : request.reject(401)));
+    vel.websocket("/hooks", {
+      upgrade: () => ({ prepare: () => Promise.resolve({ c: 1n }) }),
+      open({ data }) {
+        expectTypeOf(data.user).toEqualTypeOf<string>();
+        expectTypeOf(data.a).toEqualTypeOf<number>();
+        expectTypeOf(data.b).toEqualTypeOf<boolean>();
+        expectTypeOf(data.c).toEqualTypeOf<bigint>();
+      },
+    });
+    vel.websocket("/pull", async (request) => {
+      const { data } = await request.accept({ data: { tab: 1 }, prepare: () => ({ tab: 2 }) });
+      expectTypeOf(data.user).toEqualTypeOf<string>();
+      expectTypeOf(data.tab).toEqualTypeOf<number>();
+      // @ts-expect-error what prepare adds must be of the data's type
+      await request.accept({ data: { tab: 1 }, prepare: () => ({ tab: "2" }) });
+    });
+  });
+});
+
+describe("Inspectors", () => {
+  it("change no type, and answer with a boolean", () => {
+    const vel = createVel()
+      .use(() => ({ data: { a: 1 } }))
+      .use({ inspect: ({ id }, payload, size) => id !== "" && payload.length <= size });
+    expectTypeOf(vel).toExtend<Vel<{ a: number }>>();
+    // @ts-expect-error nothing is no answer
+    vel.use({ inspect: () => undefined });
+    // @ts-expect-error a promise is none: messages do not wait
+    vel.use({ inspect: () => Promise.resolve(true) });
+  });
+});
+
+describe("Connection.renew()", () => {
+  it("takes some of the data, of its types", () => {
+    createVel().websocket("/", {
+      upgrade: () => ({ data: { role: "guest", age: 1 } }),
+      open(connection) {
+        void connection.renew({ role: "member" });
+        // @ts-expect-error another type
+        void connection.renew({ role: 1 });
+        // @ts-expect-error no such data
+        void connection.renew({ name: "ada" });
+      },
+    });
+  });
 });
 
 describe("Vel.on()", () => {

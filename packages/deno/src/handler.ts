@@ -39,6 +39,9 @@ const violations: Readonly<Record<string, number>> = {
   "Reserved bits are not zero": 1002,
 };
 
+/** What Deno says when a peer did not answer the pings that it sends by itself. */
+const silence = "No response from ping frame.";
+
 /** What this file needs of the runtime. */
 interface Runtime {
   upgradeWebSocket(request: Request, options: object): { response: Response; socket: DenoSocket };
@@ -82,7 +85,11 @@ async function upgrade(host: Host<DenoSocket>, request: Request, info: DenoInfo,
   const { Deno } = globalThis as unknown as { Deno: Runtime };
   let upgraded: ReturnType<Runtime["upgradeWebSocket"]>;
   try {
-    upgraded = Deno.upgradeWebSocket(request, {});
+    const { idleTimeout } = host; // Deno counts in whole seconds
+    upgraded = Deno.upgradeWebSocket(
+      request,
+      idleTimeout === undefined ? {} : { idleTimeout: Math.ceil(idleTimeout / 1000) },
+    );
   } catch {
     host.abandon(accepted);
     return answer(reject(400, { body: "Not a WebSocket handshake" }));
@@ -104,7 +111,9 @@ async function upgrade(host: Host<DenoSocket>, request: Request, info: DenoInfo,
   });
   socket.addEventListener("error", ({ message = "" }) => {
     // The peer's violation, for which Deno ends the TCP connection: this only lets core know who ended it, and why.
-    if (connection && Object.hasOwn(violations, message)) connection.close(violations[message]);
+    if (!connection) return;
+    if (Object.hasOwn(violations, message)) connection.close(violations[message]);
+    else if (message === silence) connection.terminate("idle timeout");
   });
   // `close` follows, with code 0 where no close frame came, and sometimes comes twice: core takes the first.
   socket.addEventListener("close", ({ code = 0, reason = "", wasClean = false }) => {

@@ -35,6 +35,7 @@ export const transport: Transport<DenoSocket> = {
     terminate: false,
     compression: false,
     pause: false,
+    idleTimeout: true,
     buffered: true,
     maxPayload: 2 ** 26, // a larger message ends the TCP connection, ext/websocket
   }),

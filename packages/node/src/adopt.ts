@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { AdoptOptions, Connection, Host, Received, Vel } from "@vel/core";
-import { remoteOf, targetOf } from "./handshake.ts";
+import { headersOf, remoteOf, targetOf } from "./handshake.ts";
 import { openSocket, throughWs } from "./transport.ts";
 import type { WsSocket } from "./ws.ts";
 
@@ -17,8 +17,9 @@ const hosts = new WeakMap<Vel, Host<WsSocket>>();
  * server that you have.
  *
  * Call it in the `connection` event, before anything is awaited. No route, guard or origin check is asked: whoever
- * accepted the socket has done that. Without a `message` hook, messages are left to your own listeners. `ws.send` may
- * go on being used beside it, in order with what Vel sends.
+ * accepted the socket has done that; `trustProxy` and inspectors do count. Without a `message` hook, messages are left to
+ * your own listeners, which also get what an inspector swallows. `ws.send` may go on being used beside it, in order with
+ * what Vel sends.
  *
  * @param request The request of the `connection` event.
  * @throws {VelError} `ERR_VEL_UNSUPPORTED` when a feature requires what Node lacks.
@@ -46,7 +47,11 @@ export function adopt<Data = unknown, In = Received>(
   let host = hosts.get(vel);
   if (!host) hosts.set(vel, (host = vel.bind(throughWs)));
   const bound = host;
-  const handshake = { url: targetOf(request), remote: remoteOf(request.socket) };
+  const handshake = {
+    url: targetOf(request),
+    remote: remoteOf(request.socket),
+    headers: headersOf(request) ?? new Headers(),
+  };
   const open = (): Connection => bound.adopt(ws, handshake, options);
   return openSocket(bound, ws, request.socket, undefined, open) as Connection<Data>;
 }

@@ -62,6 +62,7 @@ const transport: Transport<WsSocket, Buffer> = {
     // On Deno a malformed compressed frame ends the process, or is delivered as a bogus message.
     compression: !("Deno" in globalThis),
     pause: true,
+    idleTimeout: false,
     buffered: true,
     maxPayload: undefined,
   }),

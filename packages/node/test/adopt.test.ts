@@ -25,10 +25,10 @@ afterEach(async () => {
   expect(await openHandles()).toEqual([]);
 });
 
-async function host(options: AdoptOptions & { deflates?: boolean } = {}): Promise<Host> {
-  const { deflates = false, ...hooks } = options;
+async function host(options: AdoptOptions & { deflates?: boolean; trustProxy?: string[] } = {}): Promise<Host> {
+  const { deflates = false, trustProxy = [], ...hooks } = options;
   const errors: unknown[] = [];
-  const vel = createVel({ closeTimeout: 2_000, onError: (error) => errors.push(error) });
+  const vel = createVel({ closeTimeout: 2_000, trustProxy, onError: (error) => errors.push(error) });
   const server: Server = createServer();
   const wss = new WebSocketServer({ server, ...(deflates && { perMessageDeflate: { threshold: 0 } }) });
   let opened = deferred<{ connection: Connection; ws: WebSocket }>();
@@ -255,3 +255,23 @@ test("adopt() misses no message that came with the handshake", async () => {
   expect(await got.promise).toBe("early");
   wire.socket.destroy();
 });
+
+test.each([
+  [["loopback"], "198.51.100.1"],
+  [["10.0.0.0/8"], "127.0.0.1"],
+])(
+  "adopt() believes the proxies %j about where a socket comes from, and has its messages inspected",
+  async (trustProxy, address) => {
+    const { vel, port } = await host({
+      trustProxy,
+      message: (connection, message) => connection.send(`${connection.remote?.address ?? ""} ${String(message)}`),
+    });
+    vel.use({ inspect: (_connection, payload) => payload !== "swallow" });
+    const headers = { "X-Forwarded-For": "203.0.113.9, 198.51.100.1" };
+    const client = await Client.open(`ws://127.0.0.1:${String(port)}`, [], { headers });
+    client.ws.send("swallow");
+    client.ws.send("good");
+    expect(await client.next()).toBe(`${address} good`);
+    await client.close();
+  },
+);

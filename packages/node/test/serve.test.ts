@@ -109,13 +109,16 @@ test("Vel.close() alone closes clients and refuses new ones, while requests are 
 
 test("NodeServer.close() cuts off a client that does not answer the close", async () => {
   const opened = deferred<Connection>();
-  const alarms: { callback: () => void; delay: number }[] = [];
+  const alarms = new Set<() => void>();
   const vel = createVel({
     clock: {
       now: () => 0,
       wall: () => 0,
-      setTimeout: (callback, delay) => alarms.push({ callback, delay }),
-      clearTimeout: () => undefined,
+      setTimeout(callback) {
+        alarms.add(callback);
+        return callback;
+      },
+      clearTimeout: (alarm) => alarms.delete(alarm as () => void),
     },
   });
   vel.websocket("/ws", { open: opened.resolve });
@@ -125,7 +128,7 @@ test("NodeServer.close() cuts off a client that does not answer the close", asyn
   await opened.promise;
   const closed = server.close();
   await wire.until("\x88\x02\x03\xe9");
-  for (const { callback } of alarms) callback();
+  for (const alarm of alarms) alarm();
   await closed;
   await wire.ended;
 });

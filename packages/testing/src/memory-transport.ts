@@ -28,6 +28,7 @@ export function memoryTransport(options: MemoryTransportOptions = {}): Transport
     terminate: true,
     compression: false,
     pause: true,
+    idleTimeout: false,
     buffered: true,
     maxPayload: undefined,
     ...options.capabilities,

@@ -9,6 +9,7 @@ import { closeCases } from "./close-cases.ts";
 import { handlerCases } from "./handler-cases.ts";
 import { lifeCases } from "./life-cases.ts";
 import { messageCases } from "./message-cases.ts";
+import { prepareCases } from "./prepare-cases.ts";
 import { pressureCases } from "./pressure-cases.ts";
 import { upgradeCases } from "./upgrade-cases.ts";
 import { closeAttacks } from "./hostile/close-attacks.ts";
@@ -27,6 +28,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...messageCases,
   ...handlerCases,
   ...upgradeCases,
+  ...prepareCases,
   ...closeCases,
   ...pressureCases,
   ...lifeCases,

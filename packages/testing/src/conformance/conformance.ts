@@ -60,7 +60,7 @@ const deviationTimeout = 1_500;
  * import { runTransportConformance } from "@vel/testing";
  *
  * const results = await runTransportConformance({
- *   capabilities: { ping: true, terminate: true, compression: true, pause: true, buffered: true, maxPayload: undefined },
+ *   capabilities: { ping: true, terminate: true, compression: true, pause: true, idleTimeout: false, buffered: true, maxPayload: undefined },
  *   start: (vel) => serve(vel, { hostname: "127.0.0.1" }),
  *   only: (name) => name.startsWith("upgrade: "),
  * });

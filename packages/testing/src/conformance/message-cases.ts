@@ -302,6 +302,64 @@ export const messageCases: readonly ConformanceCase[] = [
     },
   },
   {
+    name: "inspect: what is swallowed reaches nobody and counts, and the rest is in order",
+    async run(trial) {
+      const target = await trial.serve((vel) => {
+        vel.use({ inspect: (_, payload, size) => size === Buffer.byteLength(payload) && payload !== "swallow" });
+      });
+      const { client, connection } = await target.pair("/echo");
+      const bytes = Uint8Array.of(1, 2, 3);
+      for (const message of ["é", "swallow", bytes, "swallow", "last"]) client.send(message);
+      assert.equal(await client.next(), "é");
+      assert.deepEqual(new Uint8Array((await client.next()) as Uint8Array), bytes);
+      assert.equal(await client.next(), "last");
+      assert.equal(connection.messagesReceived, 5);
+      client.ping(Uint8Array.of(9));
+      assert.deepEqual(new Uint8Array(await client.pong()), Uint8Array.of(9));
+    },
+  },
+  {
+    name: "inspect: a close is what the client sees, and what came with the message reaches nobody",
+    async run(trial) {
+      const asked: string[] = [];
+      const target = await trial.serve((vel) => {
+        vel.use({
+          inspect(connection, payload) {
+            asked.push(String(payload));
+            if (payload === "flood") connection.close(4429, "zu viele Nachrichten ✋");
+            return true;
+          },
+        });
+      });
+      const client = await target.open("/echo");
+      for (const text of ["good", "flood", "late"]) client.send(text);
+      assert.deepEqual(await client.closed, { code: 4429, reason: "zu viele Nachrichten ✋" });
+      assert.deepEqual(client.received, ["good"]);
+      assert.deepEqual(asked, ["good", "flood"]);
+    },
+  },
+  {
+    name: "inspect: a failure ends its own connection with 1011 and tells nothing",
+    async run(trial) {
+      const target = await trial.serve((vel) => {
+        vel.use({
+          inspect(_, payload) {
+            if (payload === "fail") throw new Error("secret");
+            return true;
+          },
+        });
+      });
+      const other = await target.open("/echo");
+      const client = await target.open("/echo");
+      for (const text of ["fail", "late"]) client.send(text);
+      assert.deepEqual(await client.closed, { code: 1011, reason: "internal error" });
+      assert.deepEqual(client.received, []);
+      assert.deepEqual(await target.told(1), ["inspect: secret"]);
+      other.send("served");
+      assert.equal(await other.next(), "served");
+    },
+  },
+  {
     name: "message: both directions are counted",
     async run(trial) {
       const target = await trial.serve();

@@ -126,6 +126,37 @@ export const upgradeCases: readonly ConformanceCase[] = [
     },
   },
   {
+    name: "upgrade: behind trusted proxies the address is the one that they name, however much the client makes up",
+    async run(trial) {
+      const forwarded = [
+        { header: "198.51.100.1", listed: "198.51.100.1", counted: "198.51.100.1" },
+        { header: "203.0.113.9,198.51.100.1:4711, 127.0.0.2", listed: "198.51.100.1", counted: "127.0.0.2" },
+        {
+          header: ["203.0.113.9", "::1, [2001:DB8::7]:80", "::ffff:127.0.0.3"],
+          listed: "2001:db8::7",
+          counted: "127.0.0.3",
+        },
+        { header: ["203.0.113.9", "unknown"], listed: "127.0.0.1", counted: "127.0.0.1" },
+        { header: "", listed: "127.0.0.1", counted: "127.0.0.1" },
+        { header: undefined, listed: "127.0.0.1", counted: "127.0.0.1" },
+      ];
+      const seen: unknown[] = [];
+      for (const trustProxy of [["loopback"], 1, false] as const) {
+        const target = await trial.serve(
+          (vel) => {
+            vel.with(({ remote }) => void seen.push(remote?.address)).websocket("/see", {});
+          },
+          { trustProxy },
+        );
+        for (const { header, listed, counted } of forwarded) {
+          const { connection } = await target.pair("/see", { headers: { "X-Forwarded-For": header } });
+          const address = trustProxy === false ? "127.0.0.1" : trustProxy === 1 ? counted : listed;
+          assert.deepEqual([connection.remote?.address, seen.pop()], [address, address], String(header));
+        }
+      }
+    },
+  },
+  {
     name: "upgrade: the response carries the headers that were given, repeated ones too",
     async run(trial) {
       const target = await trial.serve((vel) => {

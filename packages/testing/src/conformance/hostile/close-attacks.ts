@@ -103,8 +103,10 @@ export const closeAttacks: readonly ConformanceCase[] = [
     connection.close(4003, "enough");
     client.write(frame(opcodes.text, "late"), frame(opcodes.ping, "late"), closing(4003));
     const { texts, code } = await client.ended;
-    assert.deepEqual({ texts, code }, { texts: [], code: 4003 });
-    assert.deepEqual(await info, { code: 4003, reason: "enough", wasClean: true, by: "local" });
+    // A runtime that cannot be told to cut a connection may do so by itself when it finds a message behind its close.
+    const isCut = !connection.capabilities.terminate && code === 1006;
+    assert.deepEqual({ texts, code }, { texts: [], code: isCut ? 1006 : 4003 });
+    assert.deepEqual(await info, { code: 4003, reason: "enough", wasClean: !isCut, by: "local" });
     assert.equal(connection.messagesReceived, 0);
   }),
   attack(
