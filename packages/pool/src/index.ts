@@ -1,0 +1,10 @@
+export { connectionLimit, type ConnectionLimit, type ConnectionLimitEvents } from "./connection-limit.ts";
+export { ConnectionPool } from "./connection-pool.ts";
+export type { PoolErrorCode } from "./errors.ts";
+export type { ConnectionLimitOptions, LimitMode, LimitScope } from "./limit-options.ts";
+export type { AttemptRate, LimitStore } from "./limit-store.ts";
+export { MemoryLimitStore } from "./memory-limit-store.ts";
+export type { EvictionReason, PoolEvents, PoolRefusalReason } from "./pool-events.ts";
+export type { CleanupStrategy, MemoryOptions, PoolOptions } from "./pool-options.ts";
+export { rateLimit, type Excess, type RateLimit, type RateLimitEvents } from "./rate-limit.ts";
+export type { RateLimitOptions } from "./rate-limit-options.ts";
