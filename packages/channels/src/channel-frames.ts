@@ -14,8 +14,10 @@ import {
 } from "@vel/core";
 import type { ChannelManager } from "./channel-manager.ts";
 import { isPattern } from "./channel-name.ts";
-import type { Authorize } from "./channel-options.ts";
+import type { Authorize, Subscriber } from "./channel-options.ts";
 import type { ChannelErrorCode } from "./errors.ts";
+import type { Grant, Grants } from "./grants.ts";
+import { Renewals } from "./renewals.ts";
 
 /** The longest epoch and key that a client may send, in characters (UTF-16 units). */
 const longest = 128;
@@ -24,19 +26,33 @@ const longest = 128;
 export function channelFrames(
   channels: ChannelManager,
   authorizeOf: (name: string) => Authorize | undefined,
+  grants: Grants,
 ): FrameHandlers {
   const authorize = async (connection: Connection, channel: string, action: "subscribe" | "publish"): Promise<void> => {
     // Nothing else will do: a mistake in `authorize` allows nothing.
     if ((await authorizeOf(channel)?.(connection, channel, action)) === true) return;
-    throw new VelError<ChannelErrorCode>("ERR_VEL_CHANNEL_FORBIDDEN", `Client may not ${action}`);
+    throw forbidden(action);
   };
   return {
     subscribe: async (connection, frame) => {
       const channel = channelOf(frame);
       const since = sinceOf(frame);
       if (since && isPattern(channel)) throw new InvalidMessageError("A pattern has no position");
-      await authorize(connection, channel, "subscribe");
-      const { recovered, position } = await channels.subscribe(channel, connection, { ...(since && { since }) });
+      const asked = authorize(connection, channel, "subscribe");
+      const renewals = new Renewals(connection);
+      let subscribing: Promise<Subscriber>;
+      let grant: Grant | undefined;
+      try {
+        await asked;
+        while (renewals.take()) await authorize(connection, channel, "subscribe");
+        // Of one turn, so that no renewal comes between.
+        subscribing = channels.subscribe(channel, connection, { ...(since && { since }) });
+        grant = grants.add(connection, channel);
+      } finally {
+        renewals.close();
+      }
+      const { recovered, position } = await subscribing;
+      if (grant?.isWithdrawn === true) throw forbidden("subscribe");
       return { channel, ...(recovered !== undefined && { recovered }), ...(position && { position }) };
     },
     unsubscribe: (connection, frame) => {
@@ -59,6 +75,10 @@ export function channelFrames(
       return { channel, ...(position && { position }) };
     },
   };
+}
+
+function forbidden(action: "subscribe" | "publish"): VelError<ChannelErrorCode> {
+  return new VelError("ERR_VEL_CHANNEL_FORBIDDEN", `Client may not ${action}`);
 }
 
 function channelOf({ channel }: Frame): string {

@@ -27,9 +27,11 @@ export interface ChannelHost {
    * @returns Lets it out.
    * @throws {VelError} `ERR_VEL_CHANNEL_LIMIT`
    */
-  enter(connection: Connection): () => void;
+  enter(connection: Connection, topic: string): () => void;
   /** @throws {VelError} `ERR_VEL_CHANNEL_CLOSED` */
   assertOpen(name: string): void;
+  /** A message was published. */
+  published(): void;
   /** Ends a channel for good. */
   closeChannel(name: string): void;
 }
@@ -65,6 +67,10 @@ export class SingleHost implements ChannelHost, HubOwner {
 
   assertOpen(name: string): void {
     if (this.#isClosed) throw closedError(name);
+  }
+
+  published(): void {
+    // Nobody reads how many there were.
   }
 
   closeChannel(): void {
@@ -103,7 +109,7 @@ export async function subscribe(
 
 /** Counts before it makes anything: a client that asks for too many channels makes none of them. */
 function enter(host: ChannelHost, source: Source, connection: Connection): { hub: Hub; leave: () => void } {
-  const leave = host.enter(connection);
+  const leave = host.enter(connection, source.topic);
   try {
     return { hub: host.open(source), leave };
   } catch (error) {

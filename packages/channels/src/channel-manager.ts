@@ -11,6 +11,8 @@ import {
   type Connection,
   type ErrorContext,
   type FrameHandlers,
+  type Measurable,
+  type Measurement,
 } from "@vel/core";
 import { channelFrames } from "./channel-frames.ts";
 import { jsonEncoder, subscribe, type ChannelHost } from "./channel-host.ts";
@@ -27,7 +29,9 @@ import { Channel } from "./channel.ts";
 import type { FrameEncoder } from "./delivery.ts";
 import type { ChannelErrorCode } from "./errors.ts";
 import type { Source } from "./feed.ts";
+import { Grants } from "./grants.ts";
 import { closedError, Hub, type HubOwner } from "./hub.ts";
+import { report } from "./report.ts";
 import { Visits } from "./visits.ts";
 
 /** Settings of a manager. */
@@ -67,7 +71,7 @@ interface Declared {
  * vel.websocket("/ws", protocol.hooks());
  * await channels.channel("public.news").publish({ title: "hello" });
  */
-export class ChannelManager implements AsyncDisposable {
+export class ChannelManager implements AsyncDisposable, Measurable {
   readonly #options: CommonOptions & SpeechOptions & Required<Pick<CommonOptions, "broker">>;
   readonly #maxPerConnection: number;
   readonly #maxChannels: number;
@@ -75,7 +79,9 @@ export class ChannelManager implements AsyncDisposable {
   readonly #hubs = new Map<string, Hub>();
   readonly #counts = new WeakMap<Connection, number>();
   readonly #host: ChannelHost & HubOwner;
+  readonly #grants: Grants;
   readonly #ownBroker: AsyncDisposable | undefined;
+  #publishes = 0;
   #isClosed = false;
 
   /** @throws {RangeError} When a limit is below 1. */
@@ -90,6 +96,14 @@ export class ChannelManager implements AsyncDisposable {
     this.#maxPerConnection = maxChannelsPerConnection;
     this.#maxChannels = maxChannels;
     this.#host = this.#makeHost(options.protocol ?? jsonEncoder, onError);
+    this.#grants = new Grants({
+      isIn: (connection, channel) => this.#hubs.get(channel)?.find(connection) !== undefined,
+      mayStay: (connection, channel) => this.#authorizeOf(channel)?.(connection, channel, "subscribe"),
+      withdraw: (connection, channel) => this.#hubs.get(channel)?.withdraw(connection),
+      report: (error, stage, connection) => {
+        report(onError, error, { stage, connection });
+      },
+    });
   }
 
   /** How many channels and patterns have subscribers in this process. */
@@ -149,13 +163,30 @@ export class ChannelManager implements AsyncDisposable {
    * `channel`, `publish` with `channel`, `data` and `key`. `authorize` is asked for each but `unsubscribe`; for a pattern
    * it is asked about the pattern as it is written, whatever it would match.
    *
+   * When a connection is renewed (core's `connection.renew()`), `authorize` is asked again about each subscription that
+   * its client has asked for. Anything but true ends it, also a throw, which goes to `onError` with the stage `authorize`:
+   * the client is told `{ type: "unsubscribed", channel, code: "channel_forbidden" }`, and nothing that waited for it
+   * follows. Until it has answered the subscription stays, as it was allowed; `renew()` waits for that, so `authorize`
+   * must not wait for `renew()`.
+   *
    * @example
    * const protocol = new Protocol();
    * const channels = new ChannelManager({ protocol, authorize: () => true });
    * protocol.add(channels.frames());
    */
   frames(): FrameHandlers {
-    return channelFrames(this, (name) => this.#authorizeOf(name));
+    return channelFrames(this, (name) => this.#authorizeOf(name), this.#grants);
+  }
+
+  /**
+   * Reads how many channels and patterns have subscribers in this process, how many subscriptions that are (connections,
+   * loops and event streams), and how many messages this manager's channels have published.
+   */
+  *measure(): Generator<Measurement, void, undefined> {
+    const subscriptions = [...this.#hubs.values()].reduce((sum, hub) => sum + hub.size, 0);
+    yield { name: "vel_channels", kind: "gauge", value: this.#hubs.size };
+    yield { name: "vel_channel_subscriptions", kind: "gauge", value: subscriptions };
+    yield { name: "vel_channel_publishes_total", kind: "counter", value: this.#publishes };
   }
 
   /** Ends all subscriptions; connections stay open. Nobody can subscribe or publish any more. */
@@ -203,9 +234,12 @@ export class ChannelManager implements AsyncDisposable {
         this.#hubs.set(topic, hub);
         return hub;
       },
-      enter: (connection) => this.#enter(connection),
+      enter: (connection, topic) => this.#enter(connection, topic),
       assertOpen: (name) => {
         if (this.#isClosed) throw closedError(name);
+      },
+      published: () => {
+        this.#publishes++;
       },
       closeChannel: (name) => {
         this.#hubs.get(name)?.close();
@@ -217,7 +251,7 @@ export class ChannelManager implements AsyncDisposable {
     return host;
   }
 
-  #enter(connection: Connection): () => void {
+  #enter(connection: Connection, topic: string): () => void {
     const count = this.#counts.get(connection) ?? 0;
     if (count >= this.#maxPerConnection) {
       throw new VelError<ChannelErrorCode>(
@@ -228,6 +262,7 @@ export class ChannelManager implements AsyncDisposable {
     this.#counts.set(connection, count + 1);
     return () => {
       this.#counts.set(connection, (this.#counts.get(connection) ?? 1) - 1);
+      this.#grants.delete(connection, topic);
     };
   }
 

@@ -23,7 +23,8 @@ export interface CommonOptions {
   /** How much is kept, so that a subscriber can recover what it missed. Default: nothing is. */
   history?: Retention;
   /**
-   * Asked before a client's frame is followed; server code asks nobody. A pattern is asked about under its own name, and
+   * Asked before a client's frame is followed, and again about what a client has subscribed to by frames when its
+   * connection is renewed, see {@link ChannelManager.frames}; server code asks nobody. A pattern is asked about under its own name, and
    * brings whatever it matches, channels with an `authorize` of their own too: allow only patterns that you know.
    * Default: clients may do nothing.
    */
@@ -42,8 +43,8 @@ export interface SpeechOptions {
   protocol?: FrameEncoder;
   /**
    * Is told of what nobody awaits: what a filter throws (stage `filter`), `latestBy` (`subscriber`), a broker that
-   * cannot be asked (`history`, `unsubscribe`), a publication that is not JSON (`decode`), a codec (`encode`). Default:
-   * core's `logError`.
+   * cannot be asked (`history`, `unsubscribe`), a publication that is not JSON (`decode`), a codec (`encode`), `authorize`
+   * when it is asked again (`authorize`). Default: core's `logError`.
    */
   onError?: (error: unknown, context: ErrorContext) => unknown;
 }

@@ -126,11 +126,13 @@ export class Channel<T = unknown, In = T> {
     this.#host.assertOpen(this.name);
     const value = this.#schema ? await validate(this.#schema, data) : data;
     const origin = writeOrigin(from, except);
-    return this.#broker.publish(this.name, encodeJson(value as Json), {
+    const position = await this.#broker.publish(this.name, encodeJson(value as Json), {
       ...(this.#history && { history: this.#history }),
       ...(idempotencyKey !== undefined && { idempotencyKey }),
       ...(origin !== undefined && { origin }),
     });
+    this.#host.published();
+    return position;
   }
 
   /**

@@ -106,6 +106,18 @@ export class Hub implements FeedOwner, SubscriptionOwner {
     return true;
   }
 
+  /** Lets a connection out that may not be in any more, and tells it. */
+  withdraw(connection: Connection): void {
+    const subscription = this.find(connection);
+    if (!subscription) return;
+    this.unsubscribe(connection);
+    try {
+      subscription.tell(this.#encode({ type: "unsubscribed", channel: this.name, code: "channel_forbidden" }));
+    } catch (error) {
+      this.report(error, "encode", connection);
+    }
+  }
+
   /** Tells whether this is what it is made of. */
   isOf({ broker, hasHistory }: Pick<Source, "broker" | "hasHistory">): boolean {
     return this.#source.broker === broker && this.#source.hasHistory === hasHistory;

@@ -88,6 +88,11 @@ export class Subscription extends Member {
     if (frame !== undefined) this.#outlet.tell(frame);
   }
 
+  /** Sends a frame that is never left out, when it has ended too. */
+  tell(frame: Payload): void {
+    this.#outlet.tell(frame);
+  }
+
   override end(): void {
     this.#isOver = true;
     this.#outlet.clear();

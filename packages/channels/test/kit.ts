@@ -7,6 +7,7 @@ import {
   type Connection,
   type HistoryOptions,
   type HistoryResult,
+  type MaybePromise,
   type Position,
   type Publication,
   type PublishOptions,
@@ -159,4 +160,26 @@ export class WiredBroker implements Broker {
   [Symbol.asyncDispose](): Promise<void> {
     return this.inner[Symbol.asyncDispose]();
   }
+}
+
+/** A connection that counts who listens to its renewals. */
+export function counted(connection: Connection): { connection: Connection; listeners: () => number } {
+  let listeners = 0;
+  const proxy = new Proxy(connection, {
+    get(target, key) {
+      if (key === "onRenew") {
+        return (listener: () => MaybePromise<void>) => {
+          listeners++;
+          const off = target.onRenew(listener);
+          return () => {
+            listeners--;
+            off();
+          };
+        };
+      }
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+    },
+  });
+  return { connection: proxy, listeners: () => listeners };
 }

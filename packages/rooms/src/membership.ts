@@ -24,6 +24,7 @@ import type { HookRunner } from "./hook-runner.ts";
 import type { JoinRequest } from "./join-options.ts";
 import type { MessageFrame } from "./message-place.ts";
 import { Moderation } from "./moderation.ts";
+import { Renewals } from "./renewals.ts";
 import type { Join, Leave, LeaveReason, RoomEvents } from "./room-events.ts";
 import type { RoomSettings } from "./room-options.ts";
 import type { Member, RoomUser } from "./room-user.ts";
@@ -39,7 +40,7 @@ export interface MembershipHooks {
 }
 
 /** Why somebody was put out. */
-export type Expulsion = Extract<LeaveReason, "kicked" | "banned">;
+export type Expulsion = Extract<LeaveReason, "kicked" | "banned" | "forbidden">;
 
 /** What a membership needs of its manager. */
 export interface MembershipOwner {
@@ -75,6 +76,7 @@ export class Membership {
   /** The users with a place: those inside, and those about whom `canJoin` still thinks. */
   readonly #places = new Tally<string>();
   #hooks: MembershipHooks | undefined;
+  #openDoor: MembershipHooks["canJoin"] | undefined;
   /** Whether somebody has joined since the room was last empty. */
   #isLived = false;
   /** Whether somebody has joined since the room was made. */
@@ -94,9 +96,19 @@ export class Membership {
     });
   }
 
-  /** Takes the room whose hooks are to be run. */
-  attach(hooks: MembershipHooks): void {
+  /**
+   * Takes the room whose hooks are to be run.
+   *
+   * @param openDoor The `canJoin` that lets everybody in.
+   */
+  attach(hooks: MembershipHooks, openDoor: MembershipHooks["canJoin"]): void {
     this.#hooks = hooks;
+    this.#openDoor = openDoor;
+  }
+
+  /** Whether `canJoin` decides anything, so that members who are renewed have to be asked about again. */
+  get isGuarded(): boolean {
+    return this.#hooks?.canJoin !== this.#openDoor;
   }
 
   /**
@@ -114,11 +126,16 @@ export class Membership {
     const giveBack = this.#takePlace(connection, userId);
     let seat: Seat;
     let stopListening: Unsubscribe | undefined;
+    let renewals: Renewals | undefined;
     try {
-      const answer = this.#hooks?.canJoin(connection as Connection<never>, { ...request });
-      // Whoever hangs up while the room thinks gives the place back to others.
-      if (typeof answer !== "boolean") stopListening = connection.onClosing(giveBack);
-      const isAllowed = typeof answer === "boolean" ? answer : await answer;
+      const answer = this.#ask(connection, request);
+      if (typeof answer !== "boolean") {
+        // Whoever hangs up while the room thinks gives the place back to others.
+        stopListening = connection.onClosing(giveBack);
+        renewals = new Renewals(connection);
+      }
+      let isAllowed = typeof answer === "boolean" ? answer : await answer;
+      while (isAllowed === true && renewals?.take()) isAllowed = await this.#ask(connection, request);
       // Meanwhile anything may have happened.
       this.#assertMayEnter(connection, userId);
       if (isAllowed !== true) throw this.#error("ERR_VEL_ROOM_FORBIDDEN", `${JSON.stringify(userId)} is not let in`);
@@ -126,6 +143,7 @@ export class Membership {
       seat.giveBack = this.#takePlace(connection, userId);
     } finally {
       stopListening?.();
+      renewals?.close();
       giveBack();
     }
     this.#audience.add(connection);
@@ -152,9 +170,9 @@ export class Membership {
     this.#complete(seat, join);
   }
 
-  /** Whether somebody is in or before the door, or has been in since the room was made. */
+  /** Whether somebody is in or before the door, or has been in since the room was made, also whose `onJoin` still runs. */
   get isTouched(): boolean {
-    return this.#wasEntered || this.#places.size > 0;
+    return this.#wasEntered || this.#places.size > 0 || !this.roster.isVacant;
   }
 
   /** Lets a connection out; false when it is not in. */
@@ -167,16 +185,38 @@ export class Membership {
 
   /** Puts a user out with all connections; false when he is not in. All are out before the first leave is told. */
   expel(userId: string, why: Expulsion, reason: string | undefined): boolean {
-    const { runner } = this.#owner;
     const connections = [...(this.roster.users.get(userId)?.connections ?? [])];
     this.roster.unpartAll(userId);
-    runner.hold(() => {
-      for (const connection of connections) this.leave(connection, why);
-      runner.later(() => {
-        for (const connection of connections) this.#owner.expelled(connection, this, why, reason);
-      });
-    });
+    this.#putOut(connections, why, reason);
     return connections.length > 0;
+  }
+
+  /**
+   * Asks again about a connection that was renewed, and puts it out unless it is let in still. One question at a time: a
+   * renewal meanwhile leads to one more, and waits for its answer. A no counts at once.
+   */
+  async renew(connection: Connection): Promise<void> {
+    const seat = this.roster.get(connection);
+    if (!seat || seat.isInQuestion) return;
+    const { user, role, meta, since } = seat;
+    const request: JoinRequest = { userId: user.id, role, meta, since };
+    const isIn = (): boolean => this.roster.get(connection) === seat;
+    let renewals: Renewals | undefined;
+    let isAllowed: boolean | undefined;
+    seat.isInQuestion = true;
+    try {
+      const answer = this.#ask(connection, request);
+      // What the hook itself renews before it answers is no reason to ask again: that would never end.
+      if (typeof answer !== "boolean") renewals = new Renewals(connection);
+      isAllowed = typeof answer === "boolean" ? answer : await answer;
+      while (isAllowed === true && isIn() && renewals?.take()) isAllowed = await this.#ask(connection, request);
+    } catch (error) {
+      isAllowed = false;
+      this.#owner.runner.report(error, { stage: "canJoin", connection });
+    }
+    seat.isInQuestion = false;
+    if (isAllowed !== true && isIn()) this.#putOut([connection], "forbidden");
+    renewals?.close();
   }
 
   /**
@@ -210,6 +250,10 @@ export class Membership {
   /** Sends a message to the connections of one user and returns how many there are. */
   send(userId: string, message: Message): number {
     return this.#owner.runner.hold(() => this.roster.users.get(userId)?.send(message) ?? 0);
+  }
+
+  #ask(connection: Connection, request: JoinRequest): MaybePromise<boolean> | undefined {
+    return this.#hooks?.canJoin(connection as Connection<never>, { ...request });
   }
 
   #encode(message: Message, seq?: number): Payload {
@@ -284,6 +328,16 @@ export class Membership {
     if (seat.connection.closeInfo?.by === "remote") this.roster.part(seat);
     if (seat.joined) this.#tell(seat, reason);
     return true;
+  }
+
+  #putOut(connections: readonly Connection[], why: Expulsion, reason?: string): void {
+    const { runner } = this.#owner;
+    runner.hold(() => {
+      for (const connection of connections) this.leave(connection, why);
+      runner.later(() => {
+        for (const connection of connections) this.#owner.expelled(connection, this, why, reason);
+      });
+    });
   }
 
   #remove(seat: Seat): boolean {

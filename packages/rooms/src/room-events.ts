@@ -26,9 +26,10 @@ export interface Join<Data = unknown> {
  * - `left`: {@link RoomManager.leave} was called.
  * - `disconnected`: the connection is not open any more, whichever side closed it.
  * - `kicked`, `banned`: {@link Room.kick} or {@link Room.ban} was called.
+ * - `forbidden`: the connection was renewed, and {@link Room.canJoin} does not let it in any more.
  * - `closed`: the manager was closed.
  */
-export type LeaveReason = "left" | "disconnected" | "kicked" | "banned" | "closed";
+export type LeaveReason = "left" | "disconnected" | "kicked" | "banned" | "forbidden" | "closed";
 
 /** How somebody left. */
 export interface Leave<Data = unknown> {

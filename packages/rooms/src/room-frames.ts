@@ -28,7 +28,7 @@ import type { Room } from "./room.ts";
 export interface RoomFrameOptions {
   /**
    * Says as whom a connection joins a room, or undefined when it may not. Every client can ask for every name, so look
-   * at both. Default: nobody joins.
+   * at both. It is not asked again when the connection is renewed, {@link Room.canJoin} is. Default: nobody joins.
    */
   where?: ((connection: Connection, room: string) => MaybePromise<JoinOptions | undefined>) | undefined;
   /** Bytes of JSON that the `meta` of a client may have; taken where `where` gives none. Default: 4,096. */

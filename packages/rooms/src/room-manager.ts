@@ -12,6 +12,8 @@ import {
   type Connection,
   type ErrorContext,
   type MaybePromise,
+  type Measurable,
+  type Measurement,
   type PathParams,
   type Refusal,
   type Routes,
@@ -26,11 +28,12 @@ import { Membership, type MembershipOwner } from "./membership.ts";
 import type { MessageFrame } from "./message-place.ts";
 import type { RoomBroadcastOptions } from "./room-broadcast.ts";
 import { membership, type RoomContext } from "./room-context.ts";
+import type { LeaveReason } from "./room-events.ts";
 import type { RoomInfo } from "./room-info.ts";
 import { roomSettings, type RoomOptions, type RoomSettings } from "./room-options.ts";
 import { expulsionCodes, roomHooks, type RoomPlace } from "./room-route.ts";
 import { Room } from "./room.ts";
-import { Tally } from "./tally.ts";
+import { Visits } from "./visits.ts";
 
 /** A class of rooms. */
 export type RoomClass<R> = new (context: RoomContext) => R;
@@ -64,7 +67,8 @@ export interface RoomManagerOptions<R> {
   /** Default: core's `systemClock`. */
   clock?: Clock;
   /**
-   * Is told of what `onLeave`, `onEmpty` (stages of the same name) and listeners (stage `listener`) throw, which nobody awaits. Default:
+   * Is told of what nobody awaits: what `onLeave`, `onEmpty`, `canJoin` when it is asked again (stages of the same name)
+   * and listeners (stage `listener`) throw. Default:
    * core's `logError`, a line on `console.error`.
    */
   onError?: (error: unknown, context: ErrorContext) => void;
@@ -94,7 +98,7 @@ const untouchedTtl = 60_000;
  * });
  */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- any data, any messages: unknown would forbid subclasses that say more
-export class RoomManager<R extends Room<any, any> = Room> implements AsyncDisposable {
+export class RoomManager<R extends Room<any, any> = Room> implements AsyncDisposable, Measurable {
   readonly #class: RoomClass<R>;
   readonly #defaults: RoomOptions;
   readonly #maxRooms: number;
@@ -105,9 +109,18 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
   readonly #runner: HookRunner;
   readonly #owner: MembershipOwner;
   /** The rooms in which a connection has a place. */
-  readonly #visits = new WeakMap<Connection, Tally<Membership>>();
+  readonly #visits = new WeakMap<Connection, Visits>();
   /** The connections that came by {@link RoomManager.serve}, and the room for which each did. */
   readonly #served = new WeakMap<Connection, string>();
+  #joins = 0;
+  readonly #leaves: Record<LeaveReason, number> = {
+    left: 0,
+    disconnected: 0,
+    kicked: 0,
+    banned: 0,
+    forbidden: 0,
+    closed: 0,
+  };
   #isClosed = false;
 
   /**
@@ -144,7 +157,7 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
         this.#sweep();
       },
       entered: (connection, members) => {
-        const visits = this.#visits.get(connection) ?? new Tally<Membership>();
+        const visits = this.#visits.get(connection) ?? new Visits(connection, this.#runner);
         this.#visits.set(connection, visits);
         visits.add(members);
       },
@@ -293,10 +306,11 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
    * What the room does not take (of a muted user, too fast, against its schema) is answered with core's `errorFrame` as
    * JSON text, and the connection stays open. What is not JSON closes with 1007, and what a hook throws with 1011. Who
    * cannot join is closed: 1013 when the room is full or there are too many, 4501 when banned, 4403 when `canJoin`
-   * refuses. Who is kicked later is closed with 4500, who is banned with 4501.
+   * refuses. Who is kicked later is closed with 4500, who is banned with 4501, whom `canJoin` refuses after
+   * `connection.renew()` with 4403.
    *
    * @param where Says which room a request is for, and who it is, before the connection is accepted: it may refuse
-   * with `request.reject(404)`.
+   * with `request.reject(404)`. It is not asked again when the connection is renewed, {@link Room.canJoin} is.
    * @example
    * rooms.serve(vel, "/ws/:room", ({ params }) => ({ room: params.room }));
    */
@@ -306,6 +320,24 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
     where: (request: UpgradeRequest<PathParams<Path>, Data>) => MaybePromise<RoomPlace | Refusal>,
   ): void {
     routes.websocket(path, roomHooks<Data, PathParams<Path>>(this, where, this.#served));
+  }
+
+  /**
+   * Reads how many rooms there are and how many users and connections are in, each counted once a room, and how many
+   * connections have joined and, by {@link LeaveReason}, left.
+   */
+  *measure(): Generator<Measurement, void, undefined> {
+    this.#sweep();
+    const rosters = [...this.#rooms.values()].map(({ members }) => members.roster);
+    const users = rosters.reduce((sum, roster) => sum + roster.users.size, 0);
+    const connections = rosters.reduce((sum, roster) => sum + roster.size, 0);
+    yield { name: "vel_rooms", kind: "gauge", value: rosters.length };
+    yield { name: "vel_room_users", kind: "gauge", value: users };
+    yield { name: "vel_room_connections", kind: "gauge", value: connections };
+    yield { name: "vel_room_joins_total", kind: "counter", value: this.#joins };
+    for (const [reason, value] of Object.entries(this.#leaves)) {
+      yield { name: "vel_room_leaves_total", kind: "counter", value, labels: { reason } };
+    }
   }
 
   /**
@@ -379,6 +411,8 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
       );
     }
     const members = new Membership(name, settings, this.#owner);
+    members.events.on("join", () => void this.#joins++);
+    members.events.on("leave", (_user, { reason }) => void this.#leaves[reason]++);
     const entry: Entry<R> = { room: new room({ name, [membership]: members }), members };
     this.#rooms.set(name, entry);
     this.#untouched.add(name);

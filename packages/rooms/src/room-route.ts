@@ -36,7 +36,7 @@ interface RouteRoom<Data> {
 }
 
 /** How connections are closed that are put out of the room for which they came. */
-export const expulsionCodes: Readonly<Record<Expulsion, number>> = { kicked: 4500, banned: 4501 };
+export const expulsionCodes: Readonly<Record<Expulsion, number>> = { kicked: 4500, banned: 4501, forbidden: 4403 };
 
 /** How connections are closed that cannot join, by the code of the error. What is not here is a mistake: 1011. */
 const refusals: ReadonlyMap<string, readonly [code: number, reason: string]> = new Map([

@@ -70,7 +70,7 @@ export class Room<Data = unknown, Out extends Message = Message> implements Emit
     this.meta = members.settings.meta;
     this.#membership = members;
     this.#reception = new Reception(members, this);
-    members.attach(this);
+    members.attach(this, Room.prototype.canJoin);
   }
 
   /** What holds here: the options that it was made with, and the defaults. */
@@ -108,6 +108,11 @@ export class Room<Data = unknown, Out extends Message = Message> implements Emit
    * Decides whether a connection may join: true lets it in, everything else refuses with `ERR_VEL_ROOM_FORBIDDEN`, and
    * what it throws rejects `join()`. While an asynchronous one thinks, the user has a place of the capacity; when it
    * has settled, everything is checked again. Nothing has been sent yet: history is safe from who is refused here.
+   *
+   * It is asked again, with the same request, when the connection is renewed (core's `connection.renew()`). Anything but
+   * true puts a member out then, with the reason `forbidden`, also a throw, which goes to
+   * {@link RoomManagerOptions.onError}. Until it has answered the member stays in and is heard. `renew()` waits for it, so
+   * it must not wait for `renew()`.
    */
   canJoin(connection: Connection<Data>, request: JoinRequest): MaybePromise<boolean>;
   canJoin(): MaybePromise<boolean> {

@@ -5,6 +5,7 @@
  */
 import { VelError, type Connection, type Message, type Payload, type Unsubscribe } from "@vel/core";
 import type { RoomErrorCode } from "./errors.ts";
+import type { JoinRequest } from "./join-options.ts";
 import type { LeaveReason } from "./room-events.ts";
 import { Member, type RoomUser } from "./room-user.ts";
 import { tableFull, tableLimit } from "./timed-table.ts";
@@ -18,23 +19,19 @@ export interface Seat {
   readonly first: boolean;
   readonly role: UserRole | undefined;
   readonly meta: unknown;
+  readonly since: JoinRequest["since"];
   /** {@link Member.expulsions} when it was taken. */
   readonly expulsions: number;
   /** Whether the join is complete, so that a leave has to be told. */
   joined: boolean;
   /** Why the seat is empty again. */
   left: LeaveReason | undefined;
+  /** Whether `canJoin` is being asked about it again. */
+  isInQuestion: boolean;
   /** Stops listening to the connection. */
   release: Unsubscribe | undefined;
   /** Gives the user's place back to others. */
   giveBack: Unsubscribe | undefined;
-}
-
-/** How a seat is taken. */
-export interface SeatOptions {
-  readonly userId: string;
-  readonly role?: UserRole | undefined;
-  readonly meta?: unknown;
 }
 
 /**
@@ -124,7 +121,7 @@ export class Roster {
    *
    * @throws {VelError} `ERR_VEL_ROOM_MEMBER` when it has one.
    */
-  enter(room: string, connection: Connection, { userId, role, meta }: SeatOptions): Seat {
+  enter(room: string, connection: Connection, { userId, role, meta, since }: JoinRequest): Seat {
     this.assertNotIn(room, connection);
     const user = this.#staying.get(userId) ?? new Member(userId, this.#encode);
     const seat: Seat = {
@@ -133,9 +130,11 @@ export class Roster {
       first: user.stays === 0,
       role,
       meta,
+      since,
       expulsions: user.expulsions,
       joined: false,
       left: undefined,
+      isInQuestion: false,
       release: undefined,
       giveBack: undefined,
     };

@@ -79,3 +79,25 @@ export function codeOf(call: () => unknown): string | undefined {
     return (error as { code?: string }).code ?? String(error);
   }
 }
+
+/** A connection that counts who listens to its renewals. */
+export function counted(connection: Connection): { connection: Connection; listeners: () => number } {
+  let listeners = 0;
+  const proxy = new Proxy(connection, {
+    get(target, key) {
+      if (key === "onRenew") {
+        return (listener: () => MaybePromise<void>) => {
+          listeners++;
+          const off = target.onRenew(listener);
+          return () => {
+            listeners--;
+            off();
+          };
+        };
+      }
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+    },
+  });
+  return { connection: proxy, listeners: () => listeners };
+}

@@ -1,5 +1,14 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { Room, RoomManager, UserRole, type JoinOptions, type Leave, type RoomContext, type RoomUser } from "@vel/rooms";
+import {
+  Room,
+  RoomManager,
+  UserRole,
+  type Join,
+  type JoinOptions,
+  type Leave,
+  type RoomContext,
+  type RoomUser,
+} from "@vel/rooms";
 import { ManualClock, settle } from "@vel/testing";
 import { gate, LogRoom, peers, take } from "./kit.ts";
 
@@ -245,6 +254,36 @@ describe("emptyTtl", () => {
     });
     await expect(rooms.join("lobby", (await peer()).connection)).rejects.toThrow("no");
     expect(rooms.list()).toEqual([]);
+  });
+
+  // It was dropped: who joined next was in another room of that name, and both said that their user was the first.
+  it("keeps a room whose maker was refused while onJoin still runs for somebody who has left", async () => {
+    const { peer } = peers();
+    const [a, b] = [await peer(), await peer()];
+    const doors = new Map([a, b].map(({ connection }) => [connection, gate()]));
+    class WelcomingRoom extends LogRoom {
+      override async onJoin(user: RoomUser, join: Join): Promise<void> {
+        await super.onJoin(user, join);
+        await doors.get(join.connection)?.promise;
+      }
+    }
+    const rooms = new RoomManager({ room: WelcomingRoom });
+    const refused = rooms.join("lobby", a.connection, { userId: "ada" });
+    const joining = rooms.join("lobby", b.connection, { userId: "bob" });
+    const room = rooms.get("lobby");
+    rooms.leave("lobby", b.connection);
+    doors.get(a.connection)?.fail(new Error("no"));
+    await expect(refused).rejects.toThrow("no");
+    expect(rooms.get("lobby")).toBe(room);
+    doors.get(b.connection)?.open();
+    await joining;
+    await rooms.join("lobby", b.connection, { userId: "bob" });
+    expect(room?.log).toEqual([
+      "join ada first 1/1",
+      "join bob first 2/2",
+      "leave bob last left 0/0",
+      "join bob first 1/1",
+    ]);
   });
 
   it("needs no timer", async () => {
