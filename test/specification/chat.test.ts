@@ -1,14 +1,14 @@
 /** The specification's "Complete Chat Example", short, on a real server; `apps/chat` is the long version. */
+import { JwtHandler } from "@vel/auth";
 import { createVel } from "@vel/core";
 import { serve, type NodeServer } from "@vel/node";
 import { RoomManager } from "@vel/rooms";
 import { Hono } from "hono";
-import { jwtVerify, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { Client, isoTime } from "./client.ts";
 
-const secret = new TextEncoder().encode("chat-secret-that-is-long-enough-for-hs256");
+const jwt = new JwtHandler({ secret: "chat-secret-that-is-long-enough-for-hs256", algorithms: ["HS256"] });
 const vel = createVel();
 const rooms = new RoomManager();
 const app = new Hono();
@@ -24,8 +24,8 @@ vel.websocket("/ws/chat/:room", async (request) => {
   const { room } = request.params;
   const token = request.query.get("token");
   if (token === null) return request.close(4001, "Missing token");
-  const verified = await jwtVerify(token, secret, { algorithms: ["HS256"] }).catch(() => undefined);
-  const userId = verified?.payload.sub;
+  const claims = await jwt.verify(token).catch(() => undefined);
+  const userId = claims?.sub;
   if (userId === undefined) return request.close(4001, "Invalid token");
 
   const connection = await request.accept();
@@ -75,15 +75,12 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await server.close();
+  jwt.close();
   expect(vel.connections.size).toBe(0);
 });
 
 const enter = async (userId: string): Promise<Client> => {
-  const token = await new SignJWT()
-    .setProtectedHeader({ alg: "HS256" })
-    .setSubject(userId)
-    .setExpirationTime("1h")
-    .sign(secret);
+  const token = await jwt.sign({}, { subject: userId, expiresIn: 3_600_000 });
   return Client.open(`ws://${origin}/ws/chat/lobby?token=${token}`);
 };
 

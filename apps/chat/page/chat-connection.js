@@ -1,11 +1,13 @@
 // @ts-check
 /**
  * One room over one WebSocket at a time: notices when the connection breaks, returns on a new one, asks for what was
- * missed and keeps what the user wrote until the server has echoed it. Knows nothing of the document.
+ * missed and sends again what the server has not echoed. Shows the server each fresh token. Knows nothing of the document.
  */
 
+import { Outbox } from "./chat-outbox.js";
 import { Session } from "./chat-session.js";
 
+/** @typedef {import("./chat-session.js").Renewal} Renewal */
 /** @typedef {{ user_id: string, name: string }} User */
 /**
  * @typedef {{ type: "chat_message", user_id: string, name: string, message: string, timestamp: string, seq: number,
@@ -20,16 +22,19 @@ import { Session } from "./chat-session.js";
 /**
  * @typedef {RoomInfo | RoomMessage | (User & { type: "user_joined" | "user_left" })
  *   | (User & { type: "user_typing", is_typing: boolean }) | { type: "ping" } | { type: "pong" }
- *   | { type: "error", code: string, message: string, id?: string }} ServerFrame
+ *   | { type: "auth_ok", expires_in: number }
+ *   | { type: "error", code: string, message: string, id?: string, retry_after?: number }} ServerFrame
  */
 /** @typedef {{ ping_interval: number, pong_timeout: number, max_message: number }} ChatConfig */
 /**
- * What the page shows. `offline` lasts from the break until the room has answered on a new connection.
- * @typedef {{ state: "connecting" | "online" } | { state: "offline", retryAt: number | undefined }
+ * What the page shows. `offline` lasts from the break until the room has answered on a new connection, `slowed` until no
+ * own message waits any more for the pace that the server wants.
+ * @typedef {{ state: "connecting" | "online" | "slowed" } | { state: "offline", retryAt: number | undefined }
  *   | { state: "stopped", reason: string }} ConnectionStatus
  */
 /**
- * @typedef {{ connectionId: string, users: User[], returned: boolean, complete: boolean, messages: RoomMessage[] }} Entry
+ * What the room told on entering; `away` says whether the page had shown that the connection was lost.
+ * @typedef {{ connectionId: string, users: User[], away: boolean, complete: boolean, messages: RoomMessage[] }} Entry
  */
 /**
  * What a connection tells its owner.
@@ -44,9 +49,6 @@ import { Session } from "./chat-session.js";
  * @property {(text: string) => void} onWarning the server complains about something that is no message
  * @property {(reason: string) => void} onSignedOut the identity no longer opens the room
  */
-
-/** How many own messages may wait for their echo. */
-export const OUTBOX_LIMIT = 50;
 
 const BACKOFF_BASE = 500;
 const BACKOFF_CAP = 15_000;
@@ -84,14 +86,20 @@ export class RoomConnection {
   #onlineSince = 0;
   #failures = 0;
   #renewedAfterRefusal = false;
+  /** Whether the page shows that the connection is lost. */
+  #away = false;
+  /** The token that the server has accepted on this socket. @type {string | undefined} */
+  #token;
 
   /** @type {string | undefined} */
   #epoch;
   #lastSeq = 0;
   #lastHeard = 0;
 
-  /** Own messages without an echo, by id, in the order they were written. @type {Map<string, string>} */
-  #outbox = new Map();
+  #outbox = new Outbox({
+    transmit: (frame) => this.#transmit(frame),
+    onPace: (isSlowed) => this.#handlers.onStatus({ state: isSlowed ? "slowed" : "online" }),
+  });
 
   #typingReportedAt = 0;
 
@@ -132,9 +140,10 @@ export class RoomConnection {
    * @param {string} [id] that of a refused message which is tried again
    */
   send(message, id = randomId()) {
-    if (this.#outbox.size >= OUTBOX_LIMIT) return undefined;
-    this.#outbox.set(id, message);
-    this.#transmit({ type: "chat_message", message, id });
+    if (!this.#outbox.add(id, message)) return undefined;
+    // What is said is typed no longer: everybody's page knows, nobody needs to tell.
+    clearTimeout(this.#timers.typing);
+    this.#typingReportedAt = 0;
     return id;
   }
 
@@ -144,6 +153,7 @@ export class RoomConnection {
    */
   typing(isTyping) {
     clearTimeout(this.#timers.typing);
+    if (this.#outbox.isHeld) return; // messages come first
     if (isTyping) {
       this.#timers.typing = setTimeout(() => this.typing(false), TYPING_IDLE);
       if (performance.now() - this.#typingReportedAt < TYPING_EVERY && this.#typingReportedAt > 0) return;
@@ -154,10 +164,16 @@ export class RoomConnection {
     }
   }
 
+  /** Shows the server a fresh token, so that the connection outlives the one that it came with. */
+  authenticate() {
+    const token = this.#session.identity?.token;
+    if (token !== undefined && token !== this.#token) this.#transmit({ type: "auth", token });
+  }
+
   /** Connects at once, whatever the page was waiting for: the user asked for it. */
   reconnect() {
     this.#failures = 0;
-    this.#handlers.onStatus({ state: "offline", retryAt: undefined });
+    this.#tellOffline(undefined);
     void this.#connect();
   }
 
@@ -178,7 +194,11 @@ export class RoomConnection {
       if (renewal === "refused") return this.#handlers.onSignedOut("Your session has expired. Please sign in again.");
       if (renewal === "unreachable") return this.#retry();
     }
-    const socket = new WebSocket(this.#url());
+    const token = this.#session.identity?.token;
+    if (token === undefined) return; // signed out: whoever did that closes this connection too
+    // As a subprotocol, since a browser sets no headers here; in the URL it would end up in the logs of proxies.
+    const socket = new WebSocket(this.#url(), ["bearer", token]);
+    this.#token = token;
     this.#socket = socket;
     socket.onmessage = ({ data }) => {
       if (socket !== this.#socket) return;
@@ -188,8 +208,8 @@ export class RoomConnection {
       const frame = readFrame(data);
       if (frame) this.#receive(frame);
     };
-    socket.onclose = ({ code }) => {
-      if (socket === this.#socket) void this.#closed(code);
+    socket.onclose = ({ code, reason }) => {
+      if (socket === this.#socket) void this.#closed(code, reason);
     };
     this.#timers.enter = setTimeout(() => this.#retry(), ENTER_TIMEOUT);
   }
@@ -198,7 +218,6 @@ export class RoomConnection {
   #url() {
     const url = new URL(`/ws/chat/${encodeURIComponent(this.room)}`, location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    url.searchParams.set("token", this.#session.identity?.token ?? "");
     if (this.#epoch !== undefined) {
       url.searchParams.set("since", String(this.#lastSeq));
       url.searchParams.set("epoch", this.#epoch);
@@ -215,21 +234,20 @@ export class RoomConnection {
     this.#socket = undefined;
     this.#online = false;
     this.#typingReportedAt = 0;
+    this.#outbox.interrupt();
     if (!socket) return;
     socket.onmessage = socket.onclose = null;
     socket.close(code);
   }
 
   /**
-   * Decides what a close code means: ask for a new token, stop, or come back.
+   * Decides what a close code means: come back with a fresh token, stop, or come back later.
    * @param {number} code
+   * @param {string} reason
    */
-  async #closed(code) {
-    if (code === 4409) {
-      this.#release();
-      return this.#handlers.onSignedOut("You were signed out. Please sign in again.");
-    }
-    if (code === 4001) return this.#renewAndReturn();
+  async #closed(code, reason) {
+    if (code === 4001 || code === 4401) return this.#renewAndReturn();
+    if (code === 4429) return this.#retry(Number(/^retry after (\d{1,7}) ms$/.exec(reason)?.[1] ?? 0));
     if (FINAL_CODES.has(code) || code >= 4500) {
       this.#release();
       const reason = FINAL_CODES.get(code) ?? `The server ended the connection (code ${code}).`;
@@ -238,12 +256,14 @@ export class RoomConnection {
     this.#retry();
   }
 
-  /** The token was refused: one renewal is worth trying, a second would only be refused again. */
+  /**
+   * The token was refused or has expired: a fresh one is worth trying once, a second would only be refused again. It takes
+   * a moment, of which nobody needs to hear.
+   */
   async #renewAndReturn() {
     this.#release();
     const attempt = this.#attempt;
-    this.#handlers.onStatus({ state: "offline", retryAt: undefined });
-    const renewal = this.#renewedAfterRefusal ? "refused" : await this.#session.renew();
+    const renewal = this.#renewedAfterRefusal ? "refused" : await this.#freshToken();
     if (attempt !== this.#attempt) return;
     if (renewal === "refused") return this.#handlers.onSignedOut("Your session has ended. Please sign in again.");
     if (renewal === "unreachable") return this.#retry();
@@ -251,17 +271,32 @@ export class RoomConnection {
     void this.#connect();
   }
 
-  /** Waits with exponential backoff and full jitter, so that a returning server is not met by everybody at once. */
-  #retry() {
+  /** Renews the token, unless that was done already and the server has only not heard of it. @returns {Promise<Renewal>} */
+  async #freshToken() {
+    const token = this.#session.identity?.token;
+    return token !== undefined && token !== this.#token ? "renewed" : this.#session.renew();
+  }
+
+  /**
+   * Waits with exponential backoff and full jitter, so that a returning server is not met by everybody at once.
+   * @param {number} [atLeast] what the server asks for, in ms
+   */
+  #retry(atLeast = 0) {
     if (this.#online && performance.now() - this.#onlineSince >= STABLE_AFTER) this.#failures = 0;
     this.#release();
-    const delay = Math.random() * Math.min(BACKOFF_CAP, BACKOFF_BASE * 2 ** this.#failures);
+    const delay = atLeast + Math.random() * Math.min(BACKOFF_CAP, BACKOFF_BASE * 2 ** this.#failures);
     this.#failures += 1;
     this.#timers.retry = setTimeout(() => {
-      this.#handlers.onStatus({ state: "offline", retryAt: undefined });
+      this.#tellOffline(undefined);
       void this.#connect();
     }, delay);
-    this.#handlers.onStatus({ state: "offline", retryAt: Date.now() + delay });
+    this.#tellOffline(Date.now() + delay);
+  }
+
+  /** Has the page show that the connection is lost. @param {number | undefined} retryAt */
+  #tellOffline(retryAt) {
+    this.#away = true;
+    this.#handlers.onStatus({ state: "offline", retryAt });
   }
 
   /**
@@ -323,8 +358,13 @@ export class RoomConnection {
         return this.#handlers.onLeave(frame);
       case "user_typing":
         return this.#handlers.onTyping(frame, frame.is_typing);
+      case "auth_ok":
+        this.#token = this.#session.identity?.token;
+        return;
       case "error":
-        if (frame.id !== undefined && this.#outbox.delete(frame.id)) {
+        if (frame.code === "unauthorized") return void this.#renewAndReturn();
+        if (frame.code === "too_fast") return this.#outbox.hold(frame.retry_after ?? 0, () => this.authenticate());
+        if (frame.id !== undefined && this.#outbox.settle(frame.id)) {
           return this.#handlers.onRefused(frame.id, frame.message);
         }
         return this.#handlers.onWarning(frame.message);
@@ -336,30 +376,32 @@ export class RoomConnection {
   /** The room answered: take what was missed, then send again whatever was not among it. @param {RoomInfo} info */
   #entered(info) {
     clearTimeout(this.#timers.enter);
-    const returned = this.#epoch !== undefined;
     const known = info.epoch === this.#epoch ? this.#lastSeq : -Infinity;
     const messages = info.messages.filter(({ seq }) => seq > known).sort((a, b) => a.seq - b.seq);
     this.#epoch = info.epoch;
     this.#lastSeq = messages.at(-1)?.seq ?? info.seq;
+    for (const message of messages) if (message.type === "chat_message") this.#settle(message);
+    const away = this.#away;
+    this.#away = false;
     this.#online = true;
     this.#onlineSince = performance.now();
     this.#renewedAfterRefusal = false;
-    for (const message of messages) if (message.type === "chat_message") this.#settle(message);
     this.#handlers.onStatus({ state: "online" });
     this.#handlers.onEnter({
       connectionId: info.connection_id,
       users: info.users,
-      returned,
+      away,
       complete: info.complete,
       messages,
     });
     this.#timers.ping = setTimeout(() => this.#ping(), this.#config.ping_interval);
-    for (const [id, message] of this.#outbox) this.#transmit({ type: "chat_message", message, id });
+    this.authenticate(); // renewed during the handshake, perhaps
+    this.#outbox.sendNext();
   }
 
   /** The echo is the receipt: the message need not be sent again. Tells whether it waited. @param {ChatMessage} message */
   #settle({ id, user_id }) {
-    return id !== undefined && user_id === this.#session.identity?.userId && this.#outbox.delete(id);
+    return id !== undefined && user_id === this.#session.identity?.userId && this.#outbox.settle(id);
   }
 }
 

@@ -26,13 +26,17 @@ export class Session {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** @type {() => void} */
+  #onRenewed;
+  /** @type {() => void} */
   #onLost;
 
   /**
    * Takes up the identity that a reload left behind, if any.
-   * @param {{ onLost: () => void }} options `onLost` is called when the server no longer knows this identity
+   * @param {{ onRenewed: () => void, onLost: () => void }} options `onRenewed` is called when there is a fresh token,
+   *   `onLost` when the server no longer knows this identity
    */
-  constructor({ onLost }) {
+  constructor({ onRenewed, onLost }) {
+    this.#onRenewed = onRenewed;
     this.#onLost = onLost;
     this.#schedule();
   }
@@ -96,6 +100,7 @@ export class Session {
       if (this.#identity !== identity) return "refused"; // signed out meanwhile
       if (response.ok) {
         this.#take(await response.json());
+        this.#onRenewed();
         return "renewed";
       }
       if (response.status === 401) return "refused";
@@ -122,7 +127,7 @@ export class Session {
     this.#schedule();
   }
 
-  /** Sets the timer that renews the token at two thirds of its life. */
+  /** Sets the timer that renews the token in the middle of its life. */
   #schedule() {
     if (this.#identity) this.#renewIn(renewAt(this.#identity) - Date.now());
   }
@@ -151,7 +156,7 @@ export class Session {
  * @param {Identity} identity
  */
 function renewAt(identity) {
-  return identity.issuedAt + ((identity.expiresAt - identity.issuedAt) * 2) / 3;
+  return (identity.issuedAt + identity.expiresAt) / 2;
 }
 
 /**

@@ -25,11 +25,13 @@ export class StatusBar {
     const { bar, button } = this.#parts;
     const broken = bar.dataset["state"] === "offline" || bar.dataset["state"] === "stopped";
     bar.dataset["state"] = status.state;
-    button.hidden = status.state === "connecting" || status.state === "online";
+    button.hidden = status.state !== "offline" && status.state !== "stopped";
     button.textContent = status.state === "stopped" ? "Reconnect" : "Reconnect now";
     switch (status.state) {
       case "connecting":
         return this.#say("Connecting…");
+      case "slowed":
+        return this.#say("That was fast. Your messages follow one by one.");
       case "stopped":
         return this.#say(status.reason);
       case "offline":

@@ -1,8 +1,9 @@
 // @ts-check
 /** The page: which view is shown, what its controls do, and how a room's news reaches the parts that draw it. */
 
-import { OUTBOX_LIMIT, RoomConnection } from "./chat-connection.js";
+import { RoomConnection } from "./chat-connection.js";
 import { avatar, name } from "./chat-elements.js";
+import { OUTBOX_LIMIT } from "./chat-outbox.js";
 import { People } from "./chat-people.js";
 import { RoomList, addressOf, quoted, roomNameError, roomOfAddress } from "./chat-rooms.js";
 import { Session, SignInError } from "./chat-session.js";
@@ -59,7 +60,10 @@ let hintTimer;
 let unread = 0;
 let signingIn = false;
 
-const session = new Session({ onLost: () => backToSignIn("Your session has expired. Please sign in again.") });
+const session = new Session({
+  onRenewed: () => connection?.authenticate(),
+  onLost: () => backToSignIn("Your session has expired. Please sign in again."),
+});
 const timeline = new Timeline({
   scroller: byId("scroller", HTMLElement),
   list: byId("messages", HTMLElement),
@@ -164,7 +168,7 @@ function enterRoom(room, me) {
     handlers: {
       onStatus(status) {
         statusBar.show(status);
-        if (status.state === "online") return;
+        if (status.state === "online" || status.state === "slowed") return;
         delete document.body.dataset["connectionId"];
         people.forgetTypists();
       },
@@ -192,14 +196,14 @@ function enterRoom(room, me) {
 }
 
 /** Takes in what the room tells on entering and on each return. @param {Entry} entry @param {User} me */
-function entered({ connectionId, users, returned, complete, messages }, me) {
+function entered({ connectionId, users, away, complete, messages }, me) {
   document.body.dataset["connectionId"] = connectionId;
   people.reset(me.user_id, users);
   const isOthers = (/** @type {RoomMessage} */ message) =>
     message.type === "system_message" || message.user_id !== me.user_id;
-  if (returned && !complete) {
+  if (!complete) {
     timeline.notice(["Some messages from while you were away could not be recovered"], "gap");
-  } else if (returned && messages.some(isOthers)) {
+  } else if (away && messages.some(isOthers)) {
     timeline.notice(["While you were away"], "divider");
   }
   for (const message of messages) timeline.add(message);
@@ -237,7 +241,6 @@ function sendComposed() {
   page.composer.value = "";
   grow();
   hint("");
-  connection?.typing(false);
 }
 
 /** Sends a text and shows it as pending. Says so and gives false when too many wait already. @param {string} text */

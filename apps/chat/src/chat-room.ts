@@ -14,7 +14,7 @@ import {
   type RoomUser,
 } from "@vel/rooms";
 import { limits } from "./settings.ts";
-import { fromWire, toWire, type FromServer, type Kept, type Numbered, type Person } from "./wire.ts";
+import { toWire, type FromServer, type Kept, type Numbered, type Person, type Read } from "./wire.ts";
 
 /** What the chat knows of a connection. */
 export interface Visit extends Person {
@@ -58,8 +58,7 @@ export class ChatRoom extends Room<Visit, Json> {
     if (last) this.#tell({ type: "user_left", ...personOf(user), userCount: this.userCount });
   }
 
-  override onMessage(user: RoomUser<Visit>, value: unknown, connection: Connection<Visit>): void {
-    const message = fromWire(value);
+  override onMessage(user: RoomUser<Visit>, message: Read, connection: Connection<Visit>): void {
     switch (message.type) {
       case "chat_message":
         this.#say(personOf(user), message, connection);

@@ -3,70 +3,104 @@
  *
  * @module
  */
-import { createVel, systemClock, VelError, type StandardSchemaV1, type UpgradeRequest, type Vel } from "@vel/core";
+import { JwtHandler, type RefuseReason } from "@vel/auth";
+import {
+  createVel,
+  systemClock,
+  VelError,
+  type Connection,
+  type Refusal,
+  type StandardSchemaV1,
+  type UpgradeRequest,
+  type Vel,
+} from "@vel/core";
+import { HeartbeatManager } from "@vel/heartbeat";
+import { metricsPage, WebSocketMetrics } from "@vel/metrics";
+import { ConnectionPool, connectionLimit } from "@vel/pool";
 import { RoomManager, type HistoryPosition, type RoomContext } from "@vel/rooms";
 import { ChatRoom, type Visit } from "./chat-room.ts";
 import { createHttp } from "./http.ts";
-import { dropSilentPeers } from "./liveness.ts";
 import { roomName } from "./names.ts";
+import { keepPace } from "./pace.ts";
 import { limits, type ChatOptions } from "./settings.ts";
-import { SignIns, type SignIn } from "./sign-ins.ts";
-import { toWire, type FromServer } from "./wire.ts";
+import { SignIns, tokenRules } from "./sign-ins.ts";
+import { fromWire, toWire, type FromServer } from "./wire.ts";
 
 /** A chat, ready to be served. */
 export interface Chat {
   readonly vel: Vel;
-  /** Answers the page and the HTTP routes. */
+  /** Answers the pages and the HTTP routes. */
   fetch(request: Request): Response | Promise<Response>;
 }
 
 /**
  * Makes a chat.
  *
+ * @throws {TypeError} When a secret or token cannot be one.
  * @example
  * const chat = createChat({ page });
  * await serve(chat.vel, { port: 3000, fetch: chat.fetch });
  */
 export function createChat(options: ChatOptions): Chat {
-  const { page, clock = systemClock, pingInterval = 20_000, pongTimeout = 10_000, closeTimeout, origins } = options;
-  const secret = options.secret ?? crypto.getRandomValues(new Uint8Array(32));
-  const signIns = new SignIns({ secret, lifetime: options.tokenLifetime ?? 900_000, clock });
-  const vel = createVel({
-    clock,
-    ...(closeTimeout !== undefined && { closeTimeout }),
-    ...(origins !== undefined && { origins }),
-  });
+  const {
+    page,
+    secret = crypto.getRandomValues(new Uint8Array(32)),
+    tokenLifetime = 900_000,
+    pingInterval = 20_000,
+    pongTimeout = 10_000,
+    connections,
+    pace = limits.pace,
+    memory = limits.memory,
+    metricsToken = crypto.randomUUID(),
+    clock = systemClock,
+    ...server
+  } = options;
+  const { perUser, ...perAddress } = { ...limits.connections, ...connections };
+  if (!/^[\w.~+/=-]{16,}$/.test(metricsToken)) {
+    throw new TypeError('Option "metricsToken" must be 16 or more letters, digits and -._~+/=');
+  }
+
+  const jwt = new JwtHandler({ ...tokenRules, secret, clock });
+  const signIns = new SignIns({ jwt, lifetime: tokenLifetime, clock });
   class TimedRoom extends ChatRoom {
     constructor(context: RoomContext) {
       super(context, clock);
     }
   }
   const rooms = new RoomManager<ChatRoom>({ room: TimedRoom, clock });
-  dropSilentPeers(vel, pingInterval + pongTimeout);
 
-  vel.websocket("/ws/chat/:room", {
+  const addressLimit = connectionLimit({ ...perAddress, clock });
+  const userLimit = connectionLimit({ perUser, clock });
+  const paceLimit = keepPace(pace, clock);
+  const vel = createVel({ clock, ...server })
+    .use(addressLimit)
+    .use(paceLimit);
+  const heartbeat = new HeartbeatManager({ pingInterval, pongTimeout: Math.min(pongTimeout, pingInterval) }, { clock });
+  heartbeat.observe(vel);
+  // While memory is short nobody else comes in: who is in a conversation stays in it.
+  const unlimited = { maxConnections: Infinity, idleTimeout: Infinity };
+  const pool = new ConnectionPool({ ...unlimited, memory, cleanupStrategy: "reject", clock });
+  pool.observe(vel);
+
+  const metrics = new WebSocketMetrics({ clock });
+  metrics.observe(vel, rooms, heartbeat, pool, jwt, addressLimit, userLimit, paceLimit);
+  const answerMetricsPage = metricsPage({ token: metricsToken, vel, metrics, rooms, heartbeat, clock });
+
+  const members = vel.with(jwt.guard({ from: ["subprotocol", "query"], refuse: refuseToken })).with(userLimit);
+  members.websocket("/ws/chat/:room", {
     schema: anyJson,
+    maxPayload: limits.body,
     sendBuffer: { limit: limits.sendBuffer },
-    async upgrade(request) {
-      const token = request.query.get("token");
-      if (token === null || token === "") return request.close(4001, "Missing token");
-      const signIn = await signIns.find(token);
-      if (!signIn) return request.close(4001, "Invalid token");
+    upgrade(request) {
+      const signIn = signIns.of(request.data.claims);
+      if (!signIn) return refuseToken(request, "invalid");
       const name = roomName(request.params.room);
       if (name === undefined) return request.close(4400, "Invalid room name");
-      const { userId } = signIn;
-      const visit: Visit & { signIn: SignIn } = {
-        signIn,
-        userId,
-        name: signIn.name,
-        roomName: name,
-        since: since(request),
-      };
+      const visit: Visit = { userId: signIn.userId, name: signIn.name, roomName: name, since: since(request) };
       return { data: visit };
     },
     async open(connection) {
-      const { signIn, roomName: room, userId, name } = connection.data;
-      if (!signIns.attach(signIn, connection)) return;
+      const { roomName: room, userId, name } = connection.data;
       try {
         await rooms.join(room, connection, { userId, meta: name });
       } catch (error) {
@@ -74,15 +108,33 @@ export function createChat(options: ChatOptions): Chat {
         connection.close(1013, "Too many rooms");
       }
     },
-    message: (connection, value) => rooms.get(connection.data.roomName)?.receive(connection, value),
+    message(connection, value) {
+      const message = fromWire(value);
+      if (message.type === "auth") return refresh(connection, message.token);
+      return rooms.get(connection.data.roomName)?.receive(connection, message);
+    },
     invalid(connection) {
       const error: FromServer = { type: "error", code: "invalid_json", message: "A message is JSON in a text frame" };
       connection.sendJson(toWire(error));
     },
   });
 
-  const http = createHttp({ page, signIns, rooms, pingInterval, pongTimeout });
-  return { vel, fetch: (request) => http.fetch(request) };
+  const http = createHttp({ page, signIns, rooms, metrics, metricsToken, pingInterval, pongTimeout });
+  return { vel, fetch: (request) => answerMetricsPage(request) ?? http.fetch(request) };
+
+  /** Lets a connection live for as long as a fresh token of the same person is good. */
+  async function refresh(connection: Connection, token: string): Promise<void> {
+    const answer = await jwt.refresh(connection, token).then(
+      ({ exp }): FromServer => ({ type: "auth_ok", expiresIn: exp * 1000 - clock.wall() }),
+      (): FromServer => ({ type: "error", code: "unauthorized", message: "This token does not prove who you are" }),
+    );
+    connection.sendJson(toWire(answer));
+  }
+}
+
+/** Tells a browser why, as the specification does: of an HTTP status it sees nothing. */
+function refuseToken(request: UpgradeRequest, why: RefuseReason): Refusal {
+  return request.close(4001, why === "missing" ? "Missing token" : "Invalid token");
 }
 
 /** Core parses text frames as JSON where there is a schema; what is in them is the room's to judge. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { env } from "node:process";
@@ -17,8 +17,9 @@ export function readPort(): number {
 }
 
 /**
- * Settings for `createChat`: the page, and the secret of `VEL_CHAT_SECRET` that signs tokens. By default that is random,
- * so that everybody signs in anew after a restart.
+ * Settings for `createChat`: the page; the secret of `VEL_CHAT_SECRET` that signs tokens, by default a random one, so that
+ * everybody signs in anew after a restart; the token of `METRICS_TOKEN` that opens the metrics, by default a random one; and the
+ * proxies of `TRUST_PROXY`, by default none.
  */
 export function readOptions(): ChatOptions {
   const secret = env["VEL_CHAT_SECRET"];
@@ -26,7 +27,22 @@ export function readOptions(): ChatOptions {
     page: readPage(),
     // An empty one is none: what anybody can guess would let everybody in.
     ...(secret && { secret: createHash("sha256").update(secret).digest() }),
+    metricsToken: env["METRICS_TOKEN"] || randomUUID(),
+    trustProxy: readTrust(env["TRUST_PROXY"]?.trim() ?? ""),
   };
+}
+
+/** Says where the chat is, and the token of its metrics unless whoever runs it has chosen that. */
+export function greeting(port: number, { metricsToken }: ChatOptions): string {
+  const address = `http://localhost:${String(port)}`;
+  const chat = `Chat on ${address}`;
+  return env["METRICS_TOKEN"] ? chat : `${chat}\nMetrics on ${address}/vel/, token ${String(metricsToken)}`;
+}
+
+/** `1` is so many proxies, `loopback, 10.0.0.0/8` are those; what is neither, core refuses. */
+function readTrust(text: string): NonNullable<ChatOptions["trustProxy"]> {
+  if (text === "") return false;
+  return /^\d+$/.test(text) ? Number(text) : text.split(",").map((entry) => entry.trim());
 }
 
 function readPage(): Page {

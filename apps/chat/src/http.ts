@@ -1,9 +1,11 @@
 /**
- * The chat's HTTP side: the page, signing in and out, and the rooms as others see them.
+ * The chat's HTTP side: the page, signing in and out, the rooms as others see them, and the metrics.
  *
  * @module
  */
+import { digestSecret, equalSecrets } from "@vel/auth";
 import { logError } from "@vel/core";
+import { prometheusType, type WebSocketMetrics } from "@vel/metrics";
 import type { RoomManager } from "@vel/rooms";
 import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
@@ -19,12 +21,16 @@ export interface HttpParts {
   readonly page: Page;
   readonly signIns: SignIns;
   readonly rooms: RoomManager<ChatRoom>;
+  readonly metrics: WebSocketMetrics;
+  /** Who may read the metrics. */
+  readonly metricsToken: string;
   readonly pingInterval: number;
   readonly pongTimeout: number;
 }
 
 /** Makes the web application. */
-export function createHttp({ page, signIns, rooms, pingInterval, pongTimeout }: HttpParts): Hono {
+export function createHttp(parts: HttpParts): Hono {
+  const { page, signIns, rooms, metrics, metricsToken, pingInterval, pongTimeout } = parts;
   const app = new Hono();
   const answer = (c: Context, value: object, status: 200 | 404 = 200): Response =>
     c.json(snakeCase(value) as object, status);
@@ -32,7 +38,7 @@ export function createHttp({ page, signIns, rooms, pingInterval, pongTimeout }: 
   app.use(async (c, next) => {
     await next();
     for (const [name, value] of Object.entries(securityHeaders)) c.header(name, value);
-    if (c.req.path.startsWith("/chat/")) c.header("cache-control", "no-store");
+    if (/^\/(?:chat\/|metrics$)/.test(c.req.path)) c.header("cache-control", "no-store");
   });
   app.onError((error, c) => {
     // Somebody who went away in the middle of a request is no fault of the server's.
@@ -93,6 +99,11 @@ export function createHttp({ page, signIns, rooms, pingInterval, pongTimeout }: 
     if (text === "" || text.length > limits.message) return c.json({ error: "invalid_message" }, 400);
     room.announce(text);
     return answer(c, { status: "message_sent" });
+  });
+
+  app.get("/metrics", async (c) => {
+    if (!equalSecrets(await digestSecret(bearer(c)), await digestSecret(metricsToken))) return unauthorized(c);
+    return c.body(metrics.prometheus(), 200, { "content-type": prometheusType });
   });
 
   return app;

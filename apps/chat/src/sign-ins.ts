@@ -3,18 +3,24 @@
  *
  * @module
  */
-import type { Clock, Connection } from "@vel/core";
-import { jwtVerify, SignJWT } from "jose";
+import type { JwtHandler, JwtOptionsBase } from "@vel/auth";
+import type { Clock, StandardSchemaV1 } from "@vel/core";
 import { nanoid } from "nanoid";
 import { foldName } from "./names.ts";
 import { limits } from "./settings.ts";
+
+/** What a token of the chat says. */
+export interface Claims {
+  readonly sub: string;
+  readonly name: string;
+  /** In seconds since the epoch. */
+  readonly exp: number;
+}
 
 /** Somebody who is signed in: one subject from sign-in to sign-out. */
 export interface SignIn {
   readonly userId: string;
   readonly name: string;
-  /** The connections that came with this sign-in's tokens. */
-  readonly connections: Set<Connection>;
   /** When the last token that was given out expires, in milliseconds since the epoch. */
   expiresAt: number;
 }
@@ -25,30 +31,46 @@ export interface Grant {
   readonly signIn: SignIn;
 }
 
-const issuer = "vel-chat";
-const algorithm = "HS256";
-const signedOut = "Signed out";
+/** Checks what must be in a token besides what every token must have. */
+const claims: StandardSchemaV1<unknown, Claims> = {
+  "~standard": {
+    version: 1,
+    vendor: "vel-chat",
+    validate(value) {
+      const { sub, name, exp } = value as Partial<Record<keyof Claims, unknown>>;
+      return typeof sub === "string" && typeof name === "string" && typeof exp === "number"
+        ? { value: { sub, name, exp } }
+        : { issues: [{ message: "A token of the chat has a subject, a name and an end" }] };
+    },
+  },
+};
+
+/** Which tokens are the chat's. */
+export const tokenRules = {
+  algorithms: ["HS256"],
+  issuer: "vel-chat",
+  audience: "vel-chat",
+  claims,
+  clockTolerance: 0, // who verifies a token has signed it, by the same clock
+} as const satisfies JwtOptionsBase<Claims>;
 
 /**
  * The people who are signed in, each under a name that nobody else holds meanwhile.
  *
- * A sign-in ends by signing out, or when its last token has expired and it has no connection; nobody watches a clock
- * for that, whoever asks for the name finds out.
+ * A sign-in ends by signing out, or when its last token has expired: no connection lives longer than the token that it
+ * came with or was given since. Nobody watches a clock for that, whoever asks for the name finds out.
  */
 export class SignIns {
   /** How long a token is valid, in milliseconds. */
   readonly lifetime: number;
-  readonly #secret: Uint8Array;
+  readonly #jwt: JwtHandler<Claims>;
   readonly #clock: Clock;
   readonly #byId = new Map<string, SignIn>();
   readonly #byName = new Map<string, SignIn>();
-  /** Who has signed out, until the last token has expired: a token must not bring them back. */
-  readonly #ended = new Map<string, number>();
 
-  constructor(options: { secret: Uint8Array; lifetime: number; clock: Clock }) {
-    if (options.secret.byteLength < 32) throw new RangeError("The chat's secret must have at least 32 bytes");
-    this.#secret = options.secret;
+  constructor(options: { jwt: JwtHandler<Claims>; lifetime: number; clock: Clock }) {
     this.lifetime = options.lifetime;
+    this.#jwt = options.jwt;
     this.#clock = options.clock;
   }
 
@@ -72,17 +94,14 @@ export class SignIns {
 
   /** Finds who a token belongs to; undefined when it is not valid, whatever the cause. */
   async find(token: string): Promise<SignIn | undefined> {
-    const verified = await jwtVerify(token, this.#secret, {
-      algorithms: [algorithm],
-      issuer,
-      audience: issuer,
-      requiredClaims: ["exp", "sub"],
-      currentDate: new Date(this.#clock.wall()),
-    }).catch(() => undefined);
-    const { sub, name, exp } = verified?.payload ?? {};
-    if (typeof sub !== "string" || typeof name !== "string" || exp === undefined) return undefined;
+    const found = await this.#jwt.verify(token).catch(() => undefined);
+    return found && this.of(found);
+  }
+
+  /** Finds who a token that was verified belongs to. */
+  of({ sub, name, exp }: Claims): SignIn | undefined {
     const known = this.#byId.get(sub);
-    if (known || this.#ended.has(sub)) return known;
+    if (known) return known;
     // From before a restart with the same secret. Whoever took the name meanwhile keeps it.
     const again = this.#take(sub, name);
     if (again) again.expiresAt = exp * 1000;
@@ -91,31 +110,9 @@ export class SignIns {
 
   /** Ends a sign-in: its name is free, its tokens are worth nothing, and its connections are closed. */
   signOut(signIn: SignIn): void {
-    if (!this.#isCurrent(signIn)) return; // asked twice at once, and somebody else may have the name by now
-    this.#drop(signIn);
-    const now = this.#clock.wall();
-    // A token that is being made at this moment counts too.
-    this.#ended.set(signIn.userId, Math.max(signIn.expiresAt, now + this.lifetime + 1_000));
-    // The oldest stand first, so looking on would find nothing more: it costs as much as there is to forget.
-    for (const [userId, expiresAt] of this.#ended) {
-      if (expiresAt > now) break;
-      this.#ended.delete(userId);
-    }
-    for (const connection of [...signIn.connections]) connection.close(4409, signedOut);
-  }
-
-  /**
-   * Keeps a sign-in alive for as long as the connection is open. When it is over already, since the handshake took its
-   * time, the connection is closed and the answer is false.
-   */
-  attach(signIn: SignIn, connection: Connection): boolean {
-    if (!this.#isCurrent(signIn)) {
-      connection.close(4409, signedOut);
-      return false;
-    }
-    signIn.connections.add(connection);
-    connection.onClosing(() => signIn.connections.delete(connection));
-    return true;
+    if (this.#byId.get(signIn.userId) === signIn) this.#drop(signIn);
+    // For as long as a token can live, one that is being made at this moment too.
+    this.#jwt.revoke({ subject: signIn.userId }, { keepFor: this.lifetime + 2_000 });
   }
 
   #take(userId: string, name: string): SignIn | undefined {
@@ -127,18 +124,14 @@ export class SignIns {
     }
     if (this.isFull) for (const signIn of this.#byId.values()) if (this.#isOver(signIn)) this.#drop(signIn);
     if (this.isFull) return undefined;
-    const signIn: SignIn = { userId, name, connections: new Set(), expiresAt: this.#clock.wall() + this.lifetime };
+    const signIn: SignIn = { userId, name, expiresAt: this.#clock.wall() + this.lifetime };
     this.#byId.set(userId, signIn);
     this.#byName.set(folded, signIn);
     return signIn;
   }
 
-  #isCurrent(signIn: SignIn): boolean {
-    return this.#byId.get(signIn.userId) === signIn;
-  }
-
   #isOver(signIn: SignIn): boolean {
-    return signIn.connections.size === 0 && signIn.expiresAt <= this.#clock.wall();
+    return signIn.expiresAt <= this.#clock.wall();
   }
 
   #drop(signIn: SignIn): void {
@@ -147,17 +140,10 @@ export class SignIns {
   }
 
   async #grant(signIn: SignIn): Promise<Grant> {
-    const now = Math.floor(this.#clock.wall() / 1000);
-    const expires = now + Math.ceil(this.lifetime / 1000);
-    signIn.expiresAt = expires * 1000;
-    const token = await new SignJWT({ name: signIn.name })
-      .setProtectedHeader({ alg: algorithm })
-      .setSubject(signIn.userId)
-      .setIssuer(issuer)
-      .setAudience(issuer)
-      .setIssuedAt(now)
-      .setExpirationTime(expires)
-      .sign(this.#secret);
+    const { userId, name } = signIn;
+    // A token counts in whole seconds, and a name must not be free before it has expired.
+    signIn.expiresAt = Math.ceil((this.#clock.wall() + this.lifetime) / 1000) * 1000;
+    const token = await this.#jwt.sign({ name }, { subject: userId, expiresIn: this.lifetime });
     return { token, signIn };
   }
 }

@@ -44,17 +44,28 @@ export type FromServer =
     }
   | (Person & { readonly type: "user_joined" | "user_left"; readonly userCount: number })
   | (Person & { readonly type: "user_typing"; readonly isTyping: boolean })
-  | { readonly type: "ping" | "pong" }
-  | { readonly type: "error"; readonly code: ErrorCode; readonly message: string; readonly id?: string | undefined };
+  | { readonly type: "pong" }
+  | { readonly type: "auth_ok"; readonly expiresIn: number }
+  | {
+      readonly type: "error";
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly id?: string | undefined;
+      readonly retryAfter?: number | undefined;
+    };
 
 /** Why a client's message was not taken. */
-type ErrorCode = "invalid_json" | "invalid_message" | "unknown_type";
+type ErrorCode = "invalid_json" | "invalid_message" | "unknown_type" | "unauthorized" | "too_fast";
 
 /** What the page says. */
-export type FromClient =
+type FromClient =
   | { readonly type: "chat_message"; readonly message: string; readonly id: string | undefined }
   | { readonly type: "typing"; readonly isTyping: boolean }
-  | { readonly type: "ping" | "pong" };
+  | { readonly type: "ping" | "pong" }
+  | { readonly type: "auth"; readonly token: string };
+
+/** What the server reads: what the page says, or the answer to what is none of that. */
+export type Read = FromClient | Extract<FromServer, { type: "error" }>;
 
 /** Writes what the server says as it goes on the wire. */
 export function toWire(message: FromServer): Json {
@@ -74,7 +85,7 @@ export function snakeCase(value: unknown): unknown {
 }
 
 /** Reads what a client sent; an error to answer with when it is nothing that the chat knows. */
-export function fromWire(value: unknown): FromClient | Extract<FromServer, { type: "error" }> {
+export function fromWire(value: unknown): Read {
   const frame: Record<string, unknown> = typeof value === "object" && value !== null ? { ...value } : {};
   const id = typeof frame["id"] === "string" && frame["id"].length <= limits.messageId ? frame["id"] : undefined;
   switch (frame["type"]) {
@@ -94,6 +105,10 @@ export function fromWire(value: unknown): FromClient | Extract<FromServer, { typ
     case "ping":
     case "pong":
       return { type: frame["type"] };
+    case "auth": {
+      const { token } = frame;
+      return typeof token === "string" ? { type: "auth", token } : invalid("A token is a string");
+    }
     default:
       return { type: "error", code: "unknown_type", message: "The chat knows no such message", id };
   }

@@ -3,12 +3,13 @@ import { once } from "node:events";
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { createInterface, type Interface } from "node:readline";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import type { ChatOptions } from "@vel/app-chat";
 import { chromium, type Browser, type BrowserContextOptions, type Locator, type Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { findTool } from "../../../tools/find-tool.ts";
-import { mainRuntimes, run, type Child } from "../../../tools/runtimes.ts";
+import { mainRuntimes, run, type Runtime } from "../../../tools/runtimes.ts";
 import { startProxy, type Proxy } from "./proxy.ts";
 
 /** What this file reads of an element; the compiler knows no DOM here. */
@@ -20,53 +21,124 @@ const executablePath = findTool("chromium");
 const artifacts = join(import.meta.dirname, "../../../artifacts");
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
+/** How a page is opened. */
+interface PageOptions extends BrowserContextOptions {
+  /** Runs in it before its own scripts do. */
+  script?: string;
+}
+
+// What runs in a page; the compiler knows no DOM here.
+
+/** A page that cannot show its server a fresh token. */
+const losesAuthFrames = `
+  const send = WebSocket.prototype.send;
+  WebSocket.prototype.send = function (data) {
+    if (!data.includes('"type":"auth"')) send.call(this, data);
+  };
+`;
+
+/** Keeps the page's sockets, and when each was made and closed. */
+const recordsSockets = `
+  globalThis.sockets = [];
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(...args) {
+      const openedAt = performance.now();
+      super(...args);
+      const record = { socket: this, openedAt };
+      sockets.push(record);
+      this.addEventListener("close", ({ code, reason }) => {
+        Object.assign(record, { closedAt: performance.now(), code, reason });
+      });
+    }
+  };
+`;
+
+/** Keeps every state that the page shows of its connection from now on. */
+const recordsStates = `
+  globalThis.states = [];
+  new MutationObserver(() => states.push(document.querySelector("#status").dataset.state))
+    .observe(document.querySelector("#status"), { attributes: true });
+`;
+
+/** Sends messages faster than anybody types. */
+const writes = (texts: readonly string[]): string => `
+  for (const text of ${JSON.stringify(texts)}) {
+    document.querySelector("#composer").value = text;
+    document.querySelector("#composer-form").requestSubmit();
+  }
+`;
+
 const phone = { width: 390, height: 844 };
 const desktop = { width: 1280, height: 800 };
 
 const suite = describe.skipIf(executablePath === undefined);
 
+/** A chat in a process of its own. */
+interface Server {
+  readonly port: number;
+  /** Ends it, and fails when somebody is still connected. */
+  stop(): Promise<void>;
+  /** Ends it whatever happens. */
+  kill(): void;
+}
+
+async function start(runtime: Runtime, options: Partial<ChatOptions>): Promise<Server> {
+  const file = fileURLToPath(new URL("./fixtures/server.ts", import.meta.url));
+  const { process: child, ended } = run(runtime, file, { VEL_CHAT_OPTIONS: JSON.stringify(options) });
+  const lines = createInterface(child.stdout);
+  const [port] = (await once(lines, "line")) as [string];
+  return {
+    port: Number(port),
+    async stop() {
+      const left = once(lines, "line");
+      child.kill("SIGTERM");
+      expect(await left).toEqual(["0 connections left"]);
+      expect(await ended).toBe(0);
+    },
+    kill: () => child.kill("SIGKILL"),
+  };
+}
+
 suite.each(mainRuntimes)("The chat on $name in a browser", (runtime) => {
-  let server: Child;
-  let lines: Interface;
+  let server: Server;
   let serverPort: number;
   let browser: Browser;
   const pages: Page[] = [];
 
   beforeAll(async () => {
     mkdirSync(artifacts, { recursive: true });
-    server = run(runtime, fileURLToPath(new URL("./fixtures/server.ts", import.meta.url)));
-    lines = createInterface(server.process.stdout);
-    const [port] = (await once(lines, "line")) as [string];
-    serverPort = Number(port);
+    // A silent peer is noticed soon, so that the test need not wait for long; no test judges by these times.
+    server = await start(runtime, { pingInterval: 500, pongTimeout: 1_000 });
+    serverPort = server.port;
     browser = await chromium.launch({ executablePath: executablePath ?? "" });
   });
   afterAll(async () => {
-    try {
-      await browser.close();
-      const left = once(lines, "line");
-      server.process.kill("SIGTERM");
-      expect(await left).toEqual(["0 connections left"]);
-      expect(await server.ended).toBe(0);
-    } finally {
-      server.process.kill("SIGKILL");
-    }
+    await browser.close();
+    await server.stop().finally(server.kill);
+    // Whatever the tests above did: a token is three parts that begin so, and has no place in any address.
+    expect(urls.length).toBeGreaterThan(0);
+    expect(urls.filter((url) => /eyJ|token/i.test(url))).toEqual([]);
   });
 
   /** Opens the page in a browser of its own; whatever its console complains of fails the test. */
-  async function open(port: number, options: BrowserContextOptions = {}, hash = ""): Promise<Page> {
+  async function open(port: number, { script, ...options }: PageOptions = {}): Promise<Page> {
     const context = await browser.newContext({ viewport: desktop, ...options });
+    if (script !== undefined) await context.addInitScript(script);
     const page = await context.newPage();
     pages.push(page);
+    page.on("request", (request) => urls.push(request.url()));
+    page.on("websocket", (socket) => urls.push(socket.url()));
     page.on("pageerror", (error) => complaints.push(error.message));
     page.on("console", (message) => {
       // A broken connection and a refused request are told by the browser itself; both are what is tested.
       if (message.type() === "error" && !/WebSocket connection|ERR_|status of 40[19]/.test(message.text()))
         complaints.push(message.text());
     });
-    await page.goto(`http://127.0.0.1:${String(port)}/${hash}`);
+    await page.goto(`http://127.0.0.1:${String(port)}/`);
     return page;
   }
   const complaints: string[] = [];
+  const urls: string[] = [];
   afterAll(() => {
     expect(complaints).toEqual([]);
   });
@@ -83,7 +155,7 @@ suite.each(mainRuntimes)("The chat on $name in a browser", (runtime) => {
     await page.locator('body[data-view="room"][data-connection-id]').waitFor();
   }
 
-  async function visit(port: number, name: string, room: string, options?: BrowserContextOptions): Promise<Page> {
+  async function visit(port: number, name: string, room: string, options?: PageOptions): Promise<Page> {
     const page = await open(port, options);
     await signIn(page, name);
     await enter(page, room);
@@ -117,6 +189,10 @@ suite.each(mainRuntimes)("The chat on $name in a browser", (runtime) => {
     page
       .getByTestId("person")
       .evaluateAll((items) => items.map((item: Attributes) => item.getAttribute("data-user-id") ?? ""));
+  const seqs = (page: Page): Promise<number[]> =>
+    page
+      .getByTestId("message")
+      .evaluateAll((items) => items.map((item: Attributes) => Number(item.getAttribute("data-seq"))));
   const connectionId = (page: Page): Promise<string | null> => page.locator("body").getAttribute("data-connection-id");
 
   it("lets two people talk, and shows who is here, who types, who came and went", async () => {
@@ -195,10 +271,7 @@ suite.each(mainRuntimes)("The chat on $name in a browser", (runtime) => {
     expect(after).not.toBeNull();
     expect(after).not.toBe(before);
     expect(await said(dora).allInnerTexts()).toEqual(["before", ...missed]);
-    const numbers = await dora
-      .getByTestId("message")
-      .evaluateAll((items) => items.map((item: Attributes) => Number(item.getAttribute("data-seq"))));
-    expect(numbers).toEqual(Array.from({ length: 16 }, (_, i) => i + 1));
+    expect(await seqs(dora)).toEqual(Array.from({ length: 16 }, (_, i) => i + 1));
     await say(dora, "back");
     await said(emil).getByText("back", { exact: true }).waitFor();
 
@@ -252,6 +325,104 @@ suite.each(mainRuntimes)("The chat on $name in a browser", (runtime) => {
     for (const page of [max, nia]) expect(await said(page).allInnerTexts()).toEqual(["heard", "and on"]);
     await closeAll();
     await proxy.close();
+  });
+
+  it("shows its token to the server in no address, and still enters with it", async () => {
+    const before = urls.length;
+    const page = await visit(serverPort, "Pia", "addresses");
+    const token = await page.evaluate<string>("JSON.parse(sessionStorage.getItem('vel-chat-session')).token");
+    expect(token).toMatch(/^eyJ/);
+    const asked = urls.slice(before);
+    expect(asked.some((url) => url.startsWith("ws:") && url.endsWith("/ws/chat/addresses"))).toBe(true);
+    expect(asked.filter((url) => url.includes(token.slice(0, 20)))).toEqual([]);
+    await closeAll();
+  });
+
+  it("keeps the conversation whole while tokens expire, on the same connection or on a new one", async () => {
+    const short = await start(runtime, { tokenLifetime: 8_000 });
+    onTestFinished(short.kill);
+    const keeper = await visit(short.port, "Keeper", "expiry");
+    // This one's fresh tokens never reach the server, which therefore closes the connection.
+    const loser = await visit(short.port, "Loser", "expiry", { script: losesAuthFrames });
+    for (const page of [keeper, loser]) await page.evaluate(recordsStates);
+    const [kept, lost] = [await connectionId(keeper), await connectionId(loser)];
+    const texts: string[] = [];
+    const talk = async (): Promise<void> => {
+      for (const page of [keeper, loser]) {
+        const text = `message ${String(texts.length + 1)}`;
+        texts.push(text);
+        await say(page, text);
+        for (const each of [keeper, loser]) await said(each).getByText(text, { exact: true }).waitFor();
+      }
+    };
+    await talk();
+    // At the fourth, two of the tokens before have expired.
+    for (let renewals = 1; renewals <= 4; renewals++) {
+      await keeper.waitForResponse("**/chat/renew", { timeout: 60_000 });
+      await talk();
+    }
+    await expect.poll(() => connectionId(loser), { timeout: 60_000 }).not.toBe(lost);
+    await talk();
+
+    expect(await connectionId(keeper)).toBe(kept);
+    for (const page of [keeper, loser]) {
+      expect(await said(page).allInnerTexts()).toEqual(texts);
+      expect(await seqs(page)).toEqual(texts.map((_, i) => i + 1));
+      expect(await page.evaluate("states.filter((state) => state !== 'online')")).toEqual([]);
+      expect((await page.getByTestId("notice").allInnerTexts()).filter((text) => /away/.test(text))).toEqual([]);
+    }
+    await closeAll();
+    await short.stop();
+  });
+
+  it("says so when somebody writes faster than is allowed, and loses nothing", async () => {
+    const strict = await start(runtime, { pace: { messages: 1, per: 1_000, burst: 3 } });
+    onTestFinished(strict.kill);
+    const slowed = (page: Page): Locator => page.locator('[data-testid="status"][data-state="slowed"]');
+    const texts = Array.from({ length: 6 }, (_, i) => `message ${String(i + 1)}`);
+    const ben = await visit(strict.port, "Ben", "haste");
+    const hal = await visit(strict.port, "Hal", "haste");
+    await hal.evaluate(recordsStates);
+    await hal.evaluate(writes(texts));
+    await said(ben).getByText("message 6", { exact: true }).waitFor();
+    await hal.locator('[data-testid="status"][data-state="online"]').waitFor({ state: "attached" });
+    expect(await hal.locator('[data-testid="message"][data-state="sent"]').count()).toBe(6);
+    expect(await hal.evaluate("states")).toEqual(["slowed", "online"]);
+    for (const page of [ben, hal]) expect(await said(page).allInnerTexts()).toEqual(texts);
+
+    for (const [device, viewport] of Object.entries({ phone, desktop })) {
+      for (const colorScheme of ["light", "dark"] as const) {
+        const room = `${device} ${colorScheme}`;
+        const page = await visit(strict.port, `Ida ${room}`, room, { viewport, colorScheme });
+        await page.evaluate(writes(Array.from({ length: 15 }, (_, i) => `Quick, number ${String(i + 1)}!`)));
+        await slowed(page).getByText("one by one").waitFor();
+        await page.screenshot({ path: join(artifacts, `slowed-${device}-${colorScheme}-${runtime.adapter}.png`) });
+        expect(await violations(page)).toEqual([]);
+      }
+    }
+    await closeAll();
+    await strict.stop();
+  });
+
+  it("is closed when it floods the server, and comes back no earlier than that asks for", async () => {
+    const page = await visit(serverPort, "Flo", "flood", { script: recordsSockets });
+    const before = await connectionId(page);
+    await page.evaluate('for (let i = 0; i < 2_000; i++) sockets[0].socket.send(\'{"type":"ping"}\')');
+    // How it looks meanwhile is over soon.
+    await page.locator(`body[data-connection-id]:not([data-connection-id="${String(before)}"])`).waitFor();
+    const [first, second] = await page.evaluate<{ openedAt: number; closedAt: number; code: number; reason: string }[]>(
+      "sockets.map(({ socket, ...facts }) => facts)",
+    );
+    // Who goes on sending behind its close may not get Deno's close frame, see docs/runtimes.md.
+    expect(runtime.adapter === "deno" ? [4429, 1006] : [4429]).toContain(first?.code);
+    if (first?.code === 4429) {
+      const asked = Number(/^retry after (\d+) ms$/.exec(first.reason)?.[1]);
+      expect(asked).toBeGreaterThan(0);
+      expect((second?.openedAt ?? 0) - first.closedAt).toBeGreaterThanOrEqual(asked - 1);
+    }
+    await say(page, "sorry");
+    await page.locator('[data-testid="message"][data-state="sent"]').getByText("sorry").waitFor();
+    await closeAll();
   });
 
   it("shows names and messages as text, whatever they contain", async () => {

@@ -6,6 +6,9 @@ import { expect, onTestFinished } from "vitest";
 /** A frame as it stands on the wire. */
 type Frame = Record<string, unknown> & { type: string };
 
+/** For who says more in no time than anybody may. */
+export const unhurried = { messages: 10_000, per: 1_000, burst: 10_000 };
+
 /** A chat whose time the test moves. */
 export interface Setup {
   readonly chat: Chat;
@@ -62,7 +65,8 @@ export function setUp(options: Partial<ChatOptions> = {}): Setup {
     return (await response.json()) as Awaited<ReturnType<Setup["signIn"]>>;
   };
   const enter: Setup["enter"] = async (token, room = "lobby", query = "") => {
-    const client = await connect(chat.vel, `/ws/chat/${encodeURIComponent(room)}?token=${token}${query}`);
+    const protocols = ["bearer", token];
+    const client = await connect(chat.vel, `/ws/chat/${encodeURIComponent(room)}${query}`, { protocols });
     const info = await client.receiveJson<Frame>();
     return {
       client,

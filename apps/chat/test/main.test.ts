@@ -9,15 +9,16 @@ import { mainRuntimes, run, type Child } from "../../../tools/runtimes.ts";
 
 describe.each(mainRuntimes)("The chat on $name", (runtime) => {
   /** Starts the chat on a free port and tells where it is; whatever happens, it is gone when the test is over. */
-  async function start(secret: string): Promise<{ server: Child; origin: string }> {
+  async function start(secret: string, metricsToken = ""): Promise<{ server: Child; origin: string; metrics: string }> {
     const main = join(import.meta.dirname, `../../${runtime.adapter}/src/main.ts`);
-    const server = run(runtime, main, { PORT: "0", VEL_CHAT_SECRET: secret });
+    const server = run(runtime, main, { PORT: "0", VEL_CHAT_SECRET: secret, METRICS_TOKEN: metricsToken });
     onTestFinished(() => {
       server.process.kill("SIGKILL");
     });
-    const [line] = (await once(createInterface(server.process.stdout), "line")) as [string];
-    const [, origin = ""] = /^Chat on (http:\/\/localhost:\d+)$/.exec(line) ?? [];
-    return { server, origin };
+    const lines = createInterface(server.process.stdout)[Symbol.asyncIterator]();
+    const line = async (): Promise<string> => String((await lines.next()).value);
+    const [, origin = ""] = /^Chat on (http:\/\/localhost:\d+)$/.exec(await line()) ?? [];
+    return { server, origin, metrics: metricsToken === "" ? await line() : "" };
   }
 
   it.each(["SIGTERM", "SIGINT"] as const)("serves the page and the rooms, and ends by itself at %s", async (signal) => {
@@ -37,6 +38,22 @@ describe.each(mainRuntimes)("The chat on $name", (runtime) => {
     server.process.kill(signal);
     expect((await closed)[0].code).toBe(1001);
     expect(await server.ended).toBe(0);
+  });
+
+  it("shows its metrics to those who know the token, which it prints when nobody has chosen one", async () => {
+    const told = await start("a secret of the test");
+    const [, page = "", printed = ""] = /^Metrics on (.+), token (\S{16,})$/.exec(told.metrics) ?? [];
+    expect(page).toBe(`${told.origin}/vel/`);
+    const chosen = await start("a secret of the test", "a.token-for_the~tests");
+    for (const [origin, token, other] of [
+      [told.origin, printed, "a.token-for_the~tests"],
+      [chosen.origin, "a.token-for_the~tests", printed],
+    ] as const) {
+      expect((await fetch(`${origin}/vel/`)).headers.get("content-type")).toBe("text/html; charset=utf-8");
+      const ask = (bearer: string) => fetch(`${origin}/metrics`, { headers: { authorization: `Bearer ${bearer}` } });
+      expect((await ask(other)).status).toBe(401);
+      expect(await (await ask(token)).text()).toContain("vel_heartbeat_connections 0");
+    }
   });
 
   it("takes the secret of the environment, and an empty one for none", async () => {

@@ -1,10 +1,11 @@
 /**
  * All recipes on the runtime that runs this file, until SIGINT or SIGTERM. `PORT` chooses the port (default 3000),
- * `VEL_ADAPTER` another adapter than the runtime's own, `NOTIFICATION_SECRET` what those who broadcast have to know
- * (default: random, so that nobody does).
+ * `VEL_ADAPTER` another adapter than the runtime's own, `JWT_SECRET` what tokens are signed with; `API_KEY`,
+ * `NOTIFICATION_SECRET` and `METRICS_TOKEN` what programs, those who broadcast and those who read the metrics have to know.
  *
  * @module
  */
+import { JwtHandler } from "@vel/auth";
 import { ChannelManager } from "@vel/channels";
 import { createVel } from "@vel/core";
 import { LiveSource } from "./live-source.ts";
@@ -23,9 +24,11 @@ const { serve } = await adapters[adapter]();
 const vel = createVel();
 const manager = new ChannelManager();
 const live = new LiveSource({ poll: () => ({ connections: vel.connections.size }), clock: vel.clock });
-const secret = process.env["NOTIFICATION_SECRET"] || crypto.randomUUID();
+const jwt = new JwtHandler({ secret: secretFrom("JWT_SECRET"), algorithms: ["HS256"], clock: vel.clock });
+const [keys, secret] = [[secretFrom("API_KEY")], secretFrom("NOTIFICATION_SECRET")];
+const parts = { manager, live, jwt, keys, secret, metricsToken: secretFrom("METRICS_TOKEN") };
 const all: readonly Recipe[] = Object.values(recipes);
-const answers = all.map((addTo) => addTo(vel, { manager, live, secret }));
+const answers = all.map((addTo) => addTo(vel, parts));
 
 const page = ["Recipes, each a file of apps/recipes/src:", ...Object.keys(recipes), ""].join("\n");
 const server = await serve(vel, {
@@ -43,7 +46,12 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
     live.close(); // first: the server waits for event streams
     void manager.close();
-    void server.close();
+    void server.close().then(() => jwt.close());
   });
 }
 console.log(`Recipes on http://127.0.0.1:${server.port} by @vel/${adapter}`);
+
+/** What is not given is random, so that nobody knows it. */
+function secretFrom(name: string): string {
+  return process.env[name] || crypto.randomUUID();
+}

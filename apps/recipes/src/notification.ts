@@ -4,6 +4,7 @@
  * @module
  */
 import type { Vel } from "@vel/core";
+import { bearer } from "./bearer.ts";
 import { target, type Fetch, type Parts } from "./parts.ts";
 
 /** The longest title and message, in characters (UTF-16 units). */
@@ -16,15 +17,13 @@ const longest = 1_000;
  * @throws {TypeError} When the secret is not one or more of the characters that can stand there.
  */
 export function notification(vel: Vel, { manager, secret }: Pick<Parts, "manager" | "secret">): Fetch {
-  if (!/^[\w.~+/=-]+$/.test(secret)) throw new TypeError("Secret must be letters, digits and any of -._~+/=");
+  const refuse = bearer(secret);
   const notifications = manager.channel("notifications");
 
   return async (request) => {
     if (target(request) !== "POST /broadcast/notification") return undefined;
-    const [, token = ""] = /^Bearer +([\w.~+/=-]+)$/i.exec(request.headers.get("authorization") ?? "") ?? [];
-    if (!(await isSame(token, secret))) {
-      return Response.json({ error: "unauthorized" }, { status: 401, headers: { "www-authenticate": "Bearer" } });
-    }
+    const refusal = await refuse(request);
+    if (refusal) return refusal;
     const { title, message } = ((await request.json().catch(() => undefined)) ?? {}) as Record<string, unknown>;
     if (!isText(title) || !isText(message)) return Response.json({ error: "invalid_notification" }, { status: 400 });
     const timestamp = new Date(vel.clock.wall()).toISOString();
@@ -35,12 +34,4 @@ export function notification(vel: Vel, { manager, secret }: Pick<Parts, "manager
 
 function isText(value: unknown): value is string {
   return typeof value === "string" && value !== "" && value.length <= longest;
-}
-
-/** Compares in a time that tells nothing of where two texts differ: of Web Crypto, only `verify` promises that. */
-async function isSame(text: string, other: string): Promise<boolean> {
-  const encoder = new TextEncoder();
-  const key = await crypto.subtle.generateKey({ name: "HMAC", hash: "SHA-256" }, false, ["sign", "verify"]);
-  const signature = await crypto.subtle.sign("HMAC", key, encoder.encode(other));
-  return crypto.subtle.verify("HMAC", key, signature, encoder.encode(text));
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { JwtHandler } from "@vel/auth";
 import type { ChannelManager } from "@vel/channels";
 import type { Vel } from "@vel/core";
 import type { LiveSource } from "./live-source.ts";
@@ -11,8 +12,14 @@ import type { LiveSource } from "./live-source.ts";
 export interface Parts {
   readonly manager: ChannelManager;
   readonly live: LiveSource;
+  /** What knows the tokens of users. */
+  readonly jwt: JwtHandler;
+  /** What programs have to know. */
+  readonly keys: readonly string[];
   /** What those who broadcast over HTTP have to know. */
   readonly secret: string;
+  /** What those who read the metrics have to know. */
+  readonly metricsToken: string;
 }
 
 /** Answers the HTTP requests of a recipe; undefined for all others. */

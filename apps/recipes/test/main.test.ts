@@ -3,8 +3,9 @@ import { on, once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { JwtHandler } from "@vel/auth";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { WebSocket } from "ws";
+import { WebSocket, type ClientOptions } from "ws";
 import { mainRuntimes, run, type Child, type Runtime } from "../../../tools/runtimes.ts";
 import * as recipes from "../src/recipes.ts";
 import { isoTime, largest } from "./kit.ts";
@@ -25,8 +26,8 @@ async function start(runtime: Runtime, env: Record<string, string> = {}) {
 }
 
 /** Opens a connection whose messages, JSON all of them, are taken one by one. */
-async function dial(host: string, path: string) {
-  const socket = new WebSocket(`ws://${host}${path}`);
+async function dial(host: string, path: string, options: ClientOptions = {}) {
+  const socket = new WebSocket(`ws://${host}${path}`, options);
   const messages = on(socket, "message");
   const closed = once(socket, "close").then(([code]) => code as number);
   await once(socket, "open");
@@ -69,6 +70,18 @@ afterAll(async () => {
 const startTimeout = 120_000;
 
 const secret = "s3cret";
+const key = "k3y";
+const metricsToken = "t0ken";
+const jwtSecret = "a secret of at least thirty-two bytes";
+const jwt = new JwtHandler({ secret: jwtSecret, algorithms: ["HS256"] });
+const tokenOf = (subject: string): Promise<string> => jwt.sign({}, { subject, expiresIn: 3_600_000 });
+const environment = {
+  VEL_ADAPTER: "",
+  NOTIFICATION_SECRET: secret,
+  API_KEY: key,
+  JWT_SECRET: jwtSecret,
+  METRICS_TOKEN: metricsToken,
+};
 const liveUpdate = {
   type: "live_update",
   data: { connections: expect.any(Number) },
@@ -80,13 +93,32 @@ const notListened = "Live data is not listened to any more";
 describe.each(mainRuntimes)("The recipes on $name", (runtime) => {
   let server: Awaited<ReturnType<typeof start>>;
   beforeAll(async () => {
-    server = await start(runtime, { VEL_ADAPTER: "", NOTIFICATION_SECRET: secret });
+    server = await start(runtime, environment);
   }, startTimeout);
 
-  async function open(path: string, protocols: string[] = []): Promise<WebSocket> {
-    const socket = new WebSocket(`ws://${server.host}${path}`, protocols);
+  async function open(path: string, protocols: string[] = [], headers: ClientOptions["headers"] = {}) {
+    const socket = new WebSocket(`ws://${server.host}${path}`, protocols, { headers });
     await once(socket, "open");
     return socket;
+  }
+
+  /** Connects where the connection is closed at once; gives the code and the reason. */
+  async function closed(path: string, headers: ClientOptions["headers"] = {}): Promise<[code: number, reason: string]> {
+    const [code, reason] = await once(new WebSocket(`ws://${server.host}${path}`, { headers }), "close");
+    return [code as number, String(reason)];
+  }
+
+  /** Asks for a connection and leaves; gives the answer. */
+  function answerTo(path: string, protocols: string[] = []): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const socket = new WebSocket(`ws://${server.host}${path}`, protocols);
+      const leave = (response: IncomingMessage): void => {
+        resolve(response);
+        socket.terminate();
+      };
+      socket.on("upgrade", leave).on("unexpected-response", (_request, response) => leave(response));
+      socket.on("error", reject);
+    });
   }
 
   /** Sends a message and takes the next one that comes. */
@@ -171,6 +203,99 @@ describe.each(mainRuntimes)("The recipes on $name", (runtime) => {
     const plain = await open("/ws/optimized");
     expect([plain.protocol, await ask(plain, "hello")]).toEqual(["", "hello"]);
     plain.terminate();
+  });
+
+  it("authenticated: /ws/authenticated", async () => {
+    const ada = await open(`/ws/authenticated?token=${await tokenOf("ada")}`);
+    for (const text of ["hello", "Grüße 👋"]) expect(await ask(ada, text)).toBe(`Authenticated user ada: ${text}`);
+    expect(await leave(ada)).toBe("Authenticated user ada disconnected");
+    expect(await closed("/ws/authenticated")).toEqual([4001, "Missing authentication token"]);
+    const [header, , signature] = (await tokenOf("ada")).split(".");
+    const [, claims] = (await tokenOf("root")).split(".");
+    for (const bad of ["x.y.z", [header, claims, signature].join(".")])
+      expect(await closed(`/ws/authenticated?token=${bad}`)).toEqual([4001, "Invalid token"]);
+  });
+
+  it("authenticated: /ws/authenticated/guard", async () => {
+    const path = "/ws/authenticated/guard";
+    const program = await open(path, [], { authorization: `Bearer ${await tokenOf("ada")}` });
+    const browser = await open(path, ["bearer", await tokenOf("bob")]);
+    expect(browser.protocol).toBe("bearer"); // and not the token
+    expect(await ask(program, "hello")).toBe("Authenticated user ada: hello");
+    expect(await ask(browser, "hello")).toBe("Authenticated user bob: hello");
+    expect(await leave(program)).toBe("Authenticated user ada disconnected");
+    expect(await leave(browser)).toBe("Authenticated user bob disconnected");
+    const elsewhere = `${path}?token=${await tokenOf("ada")}`;
+    for (const answer of [await answerTo(path), await answerTo(path, ["bearer", "x.y.z"]), await answerTo(elsewhere)])
+      expect([answer.statusCode, answer.headers["www-authenticate"]]).toEqual([401, expect.stringMatching(/^Bearer/)]);
+  });
+
+  it("apiKey: /ws/api-key", async () => {
+    const socket = await open("/ws/api-key", [], { "x-api-key": key });
+    for (const text of ["hello", "Grüße 👋"]) expect(await ask(socket, text)).toBe(`Echo: ${text}`);
+    socket.terminate();
+    for (const headers of [{}, { "x-api-key": "" }, { "x-api-key": `${key}x` }])
+      expect(await closed("/ws/api-key", headers)).toEqual([4003, "Invalid API key"]);
+  });
+
+  it.each(["/ws/heartbeat", "/ws/heartbeat/custom"])("heartbeat: %s", async (path) => {
+    const socket = await open(path);
+    for (const text of ["hello", "Grüße 👋"]) expect(await ask(socket, text)).toBe(`Received: ${text}`);
+    expect(await leave(socket)).toBe("WebSocket disconnected");
+  });
+
+  it("monitored: /ws/monitored", async () => {
+    const numbers = async (token = metricsToken) => {
+      const response = await fetch(`http://${server.host}/ws-metrics`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      return [response.status, await response.json()];
+    };
+    const counted = (total: number, active: number) => [
+      200,
+      {
+        total_connections: total,
+        active_connections: active,
+        messages_per_second: expect.any(Number),
+        average_connection_duration: expect.any(Number),
+      },
+    ];
+    expect(await numbers()).toEqual(counted(0, 0));
+    const [ada, bob] = [await open("/ws/monitored"), await open("/ws/monitored")];
+    for (const socket of [ada, bob]) expect(await ask(socket, "Grüße 👋")).toBe("Echo: Grüße 👋");
+    expect(await numbers()).toEqual(counted(2, 2));
+    ada.terminate();
+    await expect.poll(() => numbers(), { timeout: 15_000 }).toEqual(counted(2, 1));
+    for (const token of ["", "wrong"]) expect(await numbers(token)).toEqual([401, { error: "unauthorized" }]);
+    bob.terminate();
+  });
+
+  it("pooled: /ws/pooled", async () => {
+    const socket = await open("/ws/pooled");
+    for (const text of ["hello", "Grüße 👋"]) expect(await ask(socket, text)).toBe(`Echo: ${text}`);
+    socket.terminate();
+  });
+
+  it("connectionLimit: /ws/limited", async () => {
+    const sockets = await Promise.all(Array.from({ length: 10 }, () => open("/ws/limited")));
+    for (const socket of sockets) expect(await ask(socket, "hello")).toBe("Echo: hello");
+    const { statusCode, headers } = await answerTo("/ws/limited");
+    expect([statusCode, headers["retry-after"]]).toEqual([429, expect.stringMatching(/^[1-9]\d*$/)]);
+    const other = await open("/ws"); // has no such limit
+    other.terminate();
+    expect(await server.line()).toBe("Client disconnected");
+    for (const leave of [() => sockets[0]?.close(), () => sockets[1]?.terminate()]) {
+      leave();
+      // The server learns of it a little later.
+      await expect.poll(async () => (await answerTo("/ws/limited")).statusCode, { timeout: 15_000 }).toBe(101);
+    }
+    for (const socket of sockets) socket.terminate();
+  });
+
+  it("memoryManagement: /ws/memory", async () => {
+    const socket = await open("/ws/memory");
+    for (const message of ["hello", new Uint8Array([0, 255])]) expect(await ask(socket, message)).toEqual(message);
+    socket.terminate();
   });
 
   /** Joins `/ws/channels`. */
@@ -294,12 +419,20 @@ describe.each(mainRuntimes)("The recipes on $name", (runtime) => {
   it(
     "end with the process, whoever listens",
     async () => {
-      const { host, child } = await start(runtime, { VEL_ADAPTER: "" });
+      const { host, child } = await start(runtime, environment);
       const events = await readEvents(host, "/sse/live-updates");
-      const client = await dial(host, "/ws/live-data");
-      await Promise.all([events.next(), client.next()]);
+      const authorization = `Bearer ${await tokenOf("ada")}`;
+      const clients = await Promise.all([
+        dial(host, "/ws/live-data"),
+        dial(host, "/ws/authenticated/guard", { headers: { authorization } }),
+        dial(host, "/ws/heartbeat"),
+        dial(host, "/ws/pooled"),
+        dial(host, "/ws/memory"),
+        dial(host, "/ws/limited"),
+      ]);
+      await Promise.all([events.next(), clients[0].next()]);
       child.process.kill("SIGTERM");
-      expect(await client.closed).toBe(1001);
+      for (const { closed } of clients) expect(await closed).toBe(1001);
       while ((await events.next()) !== undefined);
       expect(await child.ended).toBe(0);
     },

@@ -1,4 +1,4 @@
-import { connect } from "@vel/testing";
+import { connect, ManualClock } from "@vel/testing";
 import { describe, expect, it } from "vitest";
 import { optimizedConnection } from "../src/optimized-connection.ts";
 import { largest, setUp } from "./kit.ts";
@@ -13,6 +13,20 @@ describe("Connection Optimization", () => {
       client.send(message);
       expect(await client.receive()).toEqual(message);
     }
+  });
+
+  it("asks every 30 seconds whether the peer is there, and cuts one that is not", async () => {
+    const clock = new ManualClock();
+    const { vel } = setUp(optimizedConnection, { clock });
+    const [ada, bob] = [await connect(vel, "/ws/optimized"), await connect(vel, "/ws/optimized")];
+    bob.silence();
+    await clock.advance(30_000);
+    expect(bob.isOpen).toBe(true);
+    await clock.advance(31_000);
+    expect([ada.isOpen, bob.closeInfo]).toMatchObject([true, { code: 1006 }]);
+    ada.close();
+    await ada.closed;
+    expect(clock.pending).toBe(0);
   });
 
   it("takes a client that offers no subprotocol", async () => {
