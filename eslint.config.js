@@ -15,8 +15,8 @@ const runtimeFree = Object.entries(arrows)
 
 // Errors only: what is worth saying is worth mending. Formatting is prettier's alone.
 export default defineConfig(
-  // The page is checked by the compiler, with settings of its own: see apps/chat/page/tsconfig.json.
-  { ignores: ["**/dist", "**/.turbo", ".snippets-*", "artifacts", "apps/chat/page", "web-globals.d.ts"] },
+  // Pages are checked by the compiler, with settings of their own: see apps/chat/page/tsconfig.json.
+  { ignores: ["**/dist", "**/.turbo", ".snippets-*", "artifacts", "{apps,packages}/*/page", "web-globals.d.ts"] },
 
   {
     files: ["**/*.ts"],

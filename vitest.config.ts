@@ -18,13 +18,19 @@ export default defineConfig({
       },
       {
         ...fromSource,
-        test: { name: "repo", include: ["test/**/*.test.ts"], testTimeout: 180_000, hookTimeout: 180_000 },
+        test: {
+          name: "repo",
+          include: ["test/**/*.test.ts"],
+          exclude: ["**/*.browser.test.ts"],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
       },
       {
         ...fromSource,
         test: {
           name: "browser",
-          include: ["apps/*/test/**/*.browser.test.ts"],
+          include: ["apps/*/test/**/*.browser.test.ts", "test/**/*.browser.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

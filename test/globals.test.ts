@@ -42,7 +42,7 @@ it.each(neutral)("%s has its own compiler run, over the shared globals only", (n
   const { scripts } = JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8")) as {
     scripts: Record<string, string>;
   };
-  expect(scripts["check:types"]).toBe("tsc -p tsconfig.json");
+  expect(scripts["check:types"]).toMatch(/^tsc -p tsconfig\.json( && |$)/); // its page may have one of its own
   const { compilerOptions } = JSON.parse(readFileSync(join(root, "tsconfig.base.json"), "utf8")) as {
     compilerOptions: { types: string[]; lib: string[] };
   };

@@ -11,6 +11,7 @@
  * @property {readonly string[]} vel What it may import of `@vel/*`.
  * @property {readonly string[]} others What else it may import. `node:` stands for Node's own modules.
  * @property {readonly string[]} [peersOfOthers] What it depends on only because one of the others needs it beside itself.
+ * @property {readonly string[]} [testTools] What its tests may import besides, as those of no other package may.
  */
 
 /** Features know core, and neither each other nor any runtime. */
@@ -25,7 +26,8 @@ export const arrows = {
   channels: feature,
   heartbeat: feature,
   pool: feature,
-  metrics: { vel: ["core"], others: ["prom-client", "@opentelemetry/api"] },
+  // The SDK is for its tests alone: it reads what is exported as an application's would.
+  metrics: { vel: ["core"], others: ["prom-client", "@opentelemetry/api"], testTools: ["@opentelemetry/sdk-metrics"] },
   auth: { vel: ["core"], others: ["jose"] },
 
   node: { vel: ["core"], others: ["node:", "ws", "@hono/node-server"], peersOfOthers: ["hono"] },
@@ -57,7 +59,7 @@ export function forbidden(name, isTest, target) {
   const [, sibling = "", ...deep] = isSibling ? target.split("/") : [];
   if (deep.length > 0) return `@vel/${sibling} has one entry: import what you need from "@vel/${sibling}"`;
   const siblings = isTest ? [...rule.vel, ...testing, name] : rule.vel;
-  const others = isTest ? [...rule.others, ...testTools] : rule.others;
+  const others = isTest ? [...rule.others, ...testTools, ...(rule.testTools ?? [])] : rule.others;
   if (isSibling ? siblings.includes(sibling) : others.some((other) => matches(target, other))) return undefined;
   const may = [...new Set(siblings.map((each) => `@vel/${each}`)), ...others].join(", ") || "nothing";
   return `${name} -> ${target} is not a legal arrow. It may import ${may}; see tools/arrows.js`;

@@ -9,6 +9,7 @@ import { delimiter, join } from "node:path";
 /** What to tell somebody who lacks a program. */
 const hints: Readonly<Record<string, string>> = {
   chromium: "install it (on Debian: apt-get install chromium) to run the browser tests",
+  promtool: "install it (on Debian: apt-get install prometheus) to check metrics and alerts as Prometheus does",
   node: "put a Node of the system on PATH, or name one in VEL_NODE, to test what is published on it",
 };
 
