@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { InvalidMessageError, validate, type StandardSchemaV1 } from "@vel/core";
+import { InvalidMessageError, validate, report, type StandardSchemaV1 } from "@vel/core";
 import { compactVerify, type CryptoKey } from "jose";
 import type { Algorithm } from "./algorithm.ts";
 import { parseToken } from "./compact-token.ts";
@@ -11,7 +11,6 @@ import { tokenError } from "./errors.ts";
 import { tokenRules, type JwtOptions, type TokenRules } from "./jwt-options.ts";
 import { keySource } from "./key-choice.ts";
 import type { KeySource } from "./key-source.ts";
-import { report } from "./report.ts";
 import type { SignOptions } from "./sign-options.ts";
 import { signToken } from "./signing.ts";
 import { claimsHold, isOfType } from "./token-claims.ts";

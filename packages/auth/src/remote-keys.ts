@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { report } from "@vel/core";
 import type { CryptoKey } from "jose";
 import { keysError } from "./errors.ts";
 import type { RemoteKeysOptions, TokenRules } from "./jwt-options.ts";
@@ -10,7 +11,6 @@ import { KeyServer } from "./key-server.ts";
 import { KeySet } from "./key-set.ts";
 import type { KeyHint, KeySource } from "./key-source.ts";
 import { positive, shown } from "./option-checks.ts";
-import { report } from "./report.ts";
 
 /** The wait after the first failure, in milliseconds, while there are no keys at all. Doubles, up to the cooldown. */
 const firstWait = 1_000;

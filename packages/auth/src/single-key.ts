@@ -3,12 +3,12 @@
  *
  * @module
  */
+import { report } from "@vel/core";
 import { base64url, exportJWK, importJWK, type CryptoKey, type JWK, type KeyObject } from "jose";
 import { cryptoKeyFits, isSymmetric, jwkFits, minRsaBits, type Algorithm } from "./algorithm.ts";
 import { keysError } from "./errors.ts";
 import type { TokenRules } from "./jwt-options.ts";
 import type { KeyHint, KeySource } from "./key-source.ts";
-import { report } from "./report.ts";
 
 /** A public key, or a private one: that signs, and its public part verifies. */
 export class SingleKey implements KeySource {

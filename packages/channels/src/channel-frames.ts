@@ -7,6 +7,7 @@ import {
   assertTopic,
   InvalidMessageError,
   VelError,
+  Renewals,
   type Connection,
   type Frame,
   type FrameHandlers,
@@ -17,7 +18,6 @@ import { isPattern } from "./channel-name.ts";
 import type { Authorize, Subscriber } from "./channel-options.ts";
 import type { ChannelErrorCode } from "./errors.ts";
 import type { Grant, Grants } from "./grants.ts";
-import { Renewals } from "./renewals.ts";
 
 /** The longest epoch and key that a client may send, in characters (UTF-16 units). */
 const longest = 128;

@@ -8,6 +8,7 @@ import {
   logError,
   MemoryBroker,
   VelError,
+  report,
   type Connection,
   type ErrorContext,
   type FrameHandlers,
@@ -31,7 +32,6 @@ import type { ChannelErrorCode } from "./errors.ts";
 import type { Source } from "./feed.ts";
 import { Grants } from "./grants.ts";
 import { closedError, Hub, type HubOwner } from "./hub.ts";
-import { report } from "./report.ts";
 import { Visits } from "./visits.ts";
 
 /** Settings of a manager. */

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { Connection, MaybePromise, Unsubscribe } from "@vel/core";
-import { Renewals } from "./renewals.ts";
+import { Renewals, type Connection, type MaybePromise, type Unsubscribe } from "@vel/core";
 
 /** A subscription that a client asked for by a frame. */
 export interface Grant {

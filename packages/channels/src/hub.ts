@@ -5,6 +5,7 @@
  */
 import {
   VelError,
+  report,
   type Connection,
   type ErrorContext,
   type Frame,
@@ -19,7 +20,6 @@ import type { ChannelErrorCode } from "./errors.ts";
 import { Feed, type FeedOwner, type Source } from "./feed.ts";
 import type { Joined, Member } from "./member.ts";
 import { Reader } from "./reader.ts";
-import { report } from "./report.ts";
 import { Subscription, type SubscriptionOptions, type SubscriptionOwner } from "./subscription.ts";
 import type { Visits } from "./visits.ts";
 

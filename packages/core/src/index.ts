@@ -27,7 +27,7 @@ export { findHandshakeFault } from "./handshake.ts";
 export type { HeaderList, HeadersLike } from "./headers.ts";
 export { randomId } from "./id.ts";
 export type { JsonLimits } from "./json.ts";
-export type { MaybePromise } from "./maybe-promise.ts";
+export { isPromise, notify, type MaybePromise } from "./maybe-promise.ts";
 export {
   Histogram,
   type Distribution,
@@ -62,7 +62,8 @@ export {
   type RequestOptions,
 } from "./protocol.ts";
 export { Refusal, reject, type RejectOptions } from "./refusal.ts";
-export { logError, type ErrorContext } from "./report.ts";
+export { Renewals } from "./renewals.ts";
+export { logError, report, type ErrorContext } from "./report.ts";
 export type { Admission, PendingRequest, UpgradeRequest } from "./request.ts";
 export { createVel } from "./server.ts";
 export { validate, type StandardSchemaV1 } from "./standard-schema.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Connection } from "./connection.ts";
+import { notify } from "./maybe-promise.ts";
 
 /** Where an error that reached `onError` comes from. */
 export interface ErrorContext {
@@ -24,6 +25,27 @@ export interface ErrorContext {
 export function logError(error: unknown, { stage, connection }: ErrorContext): void {
   const where = connection ? `${stage} of connection ${connection.id} on ${connection.route}` : stage;
   console.error(`vel: ${where}: ${oneLine(describe(error))}`);
+}
+
+/**
+ * Tells an `onError` of an error: for features, which have such an option too. Never throws; an `onError` that throws or
+ * rejects is written to `console.error`, and so is what it was told.
+ *
+ * @example
+ * report(logError, new Error("no answer"), { stage: "listener" });
+ */
+export function report(
+  onError: (error: unknown, context: ErrorContext) => unknown,
+  error: unknown,
+  context: ErrorContext,
+): void {
+  notify(
+    () => onError(error, context),
+    (failure) => {
+      logError(failure, { stage: "onError" });
+      logError(error, context);
+    },
+  );
 }
 
 /** Never throws, whatever was thrown: a report must not be the next error. */

@@ -15,12 +15,12 @@ import type { ConnectionOwner, LiveConnection } from "./live-connection.ts";
 import { compressionOf, limitsOf, positive, type Compression, type Limits } from "./limits.ts";
 import { originCheck, type OriginCheck } from "./origin.ts";
 import { compilePath, type PathPattern } from "./path.ts";
-import { logError, type ErrorContext } from "./report.ts";
+import { logError, report, type ErrorContext } from "./report.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Admission, UpgradeRequest } from "./request.ts";
 import type { Measurement } from "./measurement.ts";
 import { Meter } from "./meter.ts";
-import { notify, type MaybePromise } from "./maybe-promise.ts";
+import type { MaybePromise } from "./maybe-promise.ts";
 import type { Capabilities, Host, Transport } from "./transport.ts";
 import type {
   CloseOptions,
@@ -330,13 +330,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   }
 
   report(error: unknown, context: ErrorContext): void {
-    notify(
-      () => this.#onError(error, context),
-      (failure) => {
-        logError(failure, { stage: "onError" });
-        logError(error, context);
-      },
-    );
+    report(this.#onError, error, context);
   }
 
   #settle(): void {

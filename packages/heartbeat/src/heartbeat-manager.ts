@@ -9,6 +9,8 @@ import {
   logError,
   systemClock,
   VelError,
+  notify,
+  report,
   type Clock,
   type Connection,
   type Emitter,
@@ -20,7 +22,6 @@ import {
 } from "@vel/core";
 import { Beat, type Way } from "./beat.ts";
 import { Heartbeat, type HeartbeatMode, type HeartbeatOptions } from "./heartbeat.ts";
-import { notify } from "./notify.ts";
 import { PingNumbers } from "./ping-numbers.ts";
 import { Pulse } from "./pulse.ts";
 import { Wheel } from "./wheel.ts";
@@ -357,13 +358,7 @@ export class HeartbeatManager implements Measurable, Emitter<HeartbeatEvents> {
 
   /** Tells of an error; never throws. */
   #report(error: unknown, context: ErrorContext): void {
-    notify(
-      () => this.#onError(error, context),
-      (failure) => {
-        logError(failure, { stage: "onError" });
-        logError(error, context);
-      },
-    );
+    report(this.#onError, error, context);
   }
 }
 

@@ -7,6 +7,7 @@ import {
   assertCloseCode,
   Audience,
   VelError,
+  report,
   type Clock,
   type Connection,
   type ErrorContext,
@@ -19,7 +20,6 @@ import type { RoomSource } from "./page-sources.ts";
 import type { PageToken } from "./page-token.ts";
 import type { PageView } from "./page-view.ts";
 import type { Command, Sample, ServerMessage } from "./page-wire.ts";
-import { report } from "./report.ts";
 import type { WebSocketMetrics } from "./websocket-metrics.ts";
 
 /** How long a visitor may take to say the token, in milliseconds. */

@@ -6,6 +6,7 @@
 import {
   logError,
   systemClock,
+  report,
   type Clock,
   type ErrorContext,
   type Measurable,
@@ -16,7 +17,6 @@ import { collect, type Family } from "./collection.ts";
 import { HandCount } from "./hand-count.ts";
 import { prometheusText } from "./prometheus.ts";
 import { Rate } from "./rate.ts";
-import { report } from "./report.ts";
 import { snapshotOf, sumOf, type MetricsSnapshot } from "./snapshot.ts";
 
 /** Settings of {@link WebSocketMetrics}. */

@@ -7,6 +7,7 @@ import {
   EventEmitter,
   networkOf,
   VelError,
+  report,
   type Admission,
   type Connection,
   type Emitter,
@@ -21,7 +22,6 @@ import {
 import type { AttemptRate } from "./limit-store.ts";
 import { limitSettings, type ConnectionLimitOptions, type LimitScope, type LimitSettings } from "./limit-options.ts";
 import { Places } from "./places.ts";
-import { report } from "./report.ts";
 import { StoreAccess } from "./store-access.ts";
 import { whenKnown } from "./when-known.ts";
 

@@ -8,6 +8,7 @@ import {
   logError,
   systemClock,
   VelError,
+  report,
   type Connection,
   type Emitter,
   type Measurable,
@@ -21,7 +22,6 @@ import { Member } from "./member.ts";
 import { MemoryWatch } from "./memory-watch.ts";
 import type { EvictionReason, PoolEvents, PoolRefusalReason } from "./pool-events.ts";
 import { poolSettings, type PoolOptions, type PoolSettings } from "./pool-options.ts";
-import { report } from "./report.ts";
 import { Ticker } from "./ticker.ts";
 
 /** While memory is short, one in so many members gives way at each look: 5 %. */

@@ -5,6 +5,7 @@
  */
 import {
   EventEmitter,
+  report,
   type Connection,
   type Emitter,
   type Inspector,
@@ -15,7 +16,6 @@ import {
 } from "@vel/core";
 import { Allowance } from "./allowance.ts";
 import { rateSettings, type RateLimitAction, type RateLimitOptions, type RateSettings } from "./rate-limit-options.ts";
-import { report } from "./report.ts";
 
 /** What a {@link RateLimit} knows of a message that came too soon. */
 export interface Excess {

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import type { MaybePromise } from "@vel/core";
+import { isPromise, type MaybePromise } from "@vel/core";
 import type { AttemptRate, LimitStore } from "./limit-store.ts";
-import { isPromise } from "./when-known.ts";
 
 /** Asks a store, and lets in for one that fails. Nothing throws or rejects. */
 export class StoreAccess {

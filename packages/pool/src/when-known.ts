@@ -3,14 +3,7 @@
  *
  * @module
  */
-import type { MaybePromise } from "@vel/core";
-
-/**
- * Tells what has to be waited for: whatever has a `then`, as for `await`. Clients of databases have promises of their own.
- */
-export function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
-}
+import { isPromise, type MaybePromise } from "@vel/core";
 
 /** Goes on with a value, in the same turn when it is there at once. */
 export function whenKnown<T, R>(value: MaybePromise<T>, next: (value: T) => MaybePromise<R>): MaybePromise<R> {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { logError, type ErrorContext } from "@vel/core";
+import { report, type ErrorContext } from "@vel/core";
 
 /**
  * The hooks of one manager's rooms.
@@ -70,12 +70,7 @@ export class HookRunner {
 
   /** Tells of an error; never throws. */
   report(error: unknown, context: ErrorContext): void {
-    try {
-      this.#onError(error, context);
-    } catch (failure) {
-      logError(failure, { stage: "onError" });
-      logError(error, context);
-    }
+    report(this.#onError, error, context);
   }
 
   /** Tasks may bring up further tasks. */

@@ -10,6 +10,7 @@ import {
   payloadSize,
   EventEmitter,
   VelError,
+  Renewals,
   type Clock,
   type Connection,
   type MaybePromise,
@@ -24,7 +25,6 @@ import type { HookRunner } from "./hook-runner.ts";
 import type { JoinRequest } from "./join-options.ts";
 import type { MessageFrame } from "./message-place.ts";
 import { Moderation } from "./moderation.ts";
-import { Renewals } from "./renewals.ts";
 import type { Join, Leave, LeaveReason, RoomEvents } from "./room-events.ts";
 import type { RoomSettings } from "./room-options.ts";
 import type { Member, RoomUser } from "./room-user.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  isPromise,
   DisconnectError,
   InvalidMessageError,
   validate,
@@ -17,7 +18,6 @@ import type { RoomErrorCode } from "./errors.ts";
 import type { Membership } from "./membership.ts";
 import { markRefusal } from "./refusal-mark.ts";
 import type { Member, RoomUser } from "./room-user.ts";
-import { isThenable } from "./thenable.ts";
 import type { TypedMessages } from "./typed-messages.ts";
 
 /** The room that the messages are for. */
@@ -49,7 +49,7 @@ export class Reception {
     const prepared = before
       ? before.then(() => this.#prepare(connection, message, types))
       : this.#prepare(connection, message, types);
-    return isThenable(prepared) ? this.#later(connection, prepared, user.id) : prepared(user);
+    return isPromise(prepared) ? this.#later(connection, prepared, user.id) : prepared(user);
   }
 
   /**
@@ -88,18 +88,18 @@ export class Reception {
     if (!typed) return (user) => this.#handOn(user, message, connection);
     const handle = (user: Member, value: unknown): MaybePromise<void> => {
       const result = typed.handle(user, value, connection);
-      return isThenable(result) ? (result as Promise<void>) : undefined;
+      return isPromise(result) ? (result as Promise<void>) : undefined;
     };
     const checked = this.#check(typed.schema, message);
-    return isThenable(checked)
-      ? checked.then((value) => (user) => handle(user, value))
+    return isPromise(checked)
+      ? (checked as Promise<unknown>).then((value) => (user: Member) => handle(user, value))
       : (user) => handle(user, checked);
   }
 
   #check(schema: StandardSchemaV1, message: unknown): MaybePromise<unknown> {
     try {
       const checked = validate(schema, message);
-      return isThenable(checked) ? this.#inTime(checked) : checked;
+      return isPromise(checked) ? this.#inTime(checked) : checked;
     } catch (error) {
       throw error instanceof InvalidMessageError ? this.#refusal(error) : error;
     }

@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  isPromise,
   errorFrame,
   Refusal,
   VelError,
@@ -17,7 +18,6 @@ import {
 import { assertJoinOptions, assertRoomName, type JoinOptions } from "./join-options.ts";
 import type { Expulsion } from "./membership.ts";
 import { isRefusalOf } from "./refusal-mark.ts";
-import { isThenable } from "./thenable.ts";
 
 /** Which room a request is for, and who joins it. */
 export interface RoomPlace extends JoinOptions {
@@ -96,7 +96,7 @@ export function roomHooks<Data, Params extends AnyParams>(
       if (!room) return undefined;
       try {
         const received = room.receive(connection, message);
-        return isThenable(received)
+        return isPromise(received)
           ? received.then(undefined, (error: unknown) => answer(room, connection, error))
           : undefined;
       } catch (error) {

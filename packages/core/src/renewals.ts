@@ -3,11 +3,25 @@
  *
  * @module
  */
-import type { Connection, Unsubscribe } from "@vel/core";
+import type { Connection } from "./connection.ts";
+import type { Unsubscribe } from "./emitter.ts";
 
 /**
  * Notices when a connection is renewed while somebody thinks about it: the answer is about what it was before then, so
  * the question is to be put again. The renewals wait for the decision.
+ *
+ * @example
+ * async function isAllowed(connection: Connection, ask: () => Promise<boolean>): Promise<boolean> {
+ *   const renewals = new Renewals(connection);
+ *   try {
+ *     for (;;) {
+ *       const answer = await ask();
+ *       if (!renewals.take()) return answer;
+ *     }
+ *   } finally {
+ *     renewals.close();
+ *   }
+ * }
  */
 export class Renewals {
   readonly #off: Unsubscribe;
