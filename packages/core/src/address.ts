@@ -57,12 +57,13 @@ export function remoteReader(trust: false | number | readonly string[]): RemoteO
 
 /**
  * Names the network whose addresses are one party's for limits: an IPv4 address by itself, also where it is written as an
- * IPv6 one; of an IPv6 address the first 64 bits, since a subscriber has at least as many for himself (RFC 6177).
+ * IPv6 one, or was translated to one (NAT64); of an IPv6 address the first 64 bits, since a subscriber has at least as many for himself (RFC 6177).
  *
  * @returns As text, 43 characters at most; what is no address comes back cut to so many.
  * @example
  * networkOf("192.0.2.7"); // "192.0.2.7"
  * networkOf("::ffff:192.0.2.7"); // "192.0.2.7"
+ * networkOf("64:ff9b::192.0.2.7"); // "192.0.2.7"
  * networkOf("2001:db8:1:2:3:4:5:6"); // "2001:db8:1:2::/64"
  */
 export function networkOf(address: string): string {
