@@ -225,6 +225,29 @@ describe.skipIf(executablePath === undefined)("The metrics page in a browser", (
     await page.getByTestId("room-dialog").waitFor({ state: "hidden" });
   });
 
+  it("shows channels as text whatever they are called, and the largest of many", async () => {
+    const page = await enter({ viewport: phone });
+    await page.getByText("Nobody is subscribed to a channel.").waitFor();
+    expect(await page.getByRole("group", { name: "Table of channels" }).isVisible()).toBe(false);
+    const path = `/channels/${encodeURIComponent(hostile)}`;
+    await connect(`${path}?more=3000`);
+    const second = await connect(path);
+    for (let i = 0; i < 1_234; i++) second.send("hello");
+    const channels = page.getByTestId("channels").getByRole("row");
+    await poll(() => channels.count()).toBe(100);
+    await poll(() => page.getByTestId("channels-count").innerText()).toBe("3,001, the largest 100 shown");
+    await poll(() => channels.first().innerText()).toMatch(/^<img src=x onerror=alert\(1\)>\s+2\s+1,234$/);
+    expect(await page.locator("img[src=x]").count()).toBe(0);
+    expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+    second.close();
+    await poll(() => channels.first().innerText()).toMatch(/\s1\s+1,234$/);
+    for (const client of clients) client.terminate();
+    await page.getByText("Nobody is subscribed to a channel.").waitFor();
+    // Two that begin alike are two, also where only the beginning is known.
+    await connect(`/channels/${"x".repeat(250)}?more=1`);
+    await poll(() => channels.count()).toBe(2);
+  });
+
   it("names those who do not read", async () => {
     await sloth();
     const page = await enter();
@@ -284,6 +307,15 @@ describe.skipIf(executablePath === undefined)("The metrics page in a browser", (
       await page.locator('body[data-view="sign-in"]').waitFor();
       expect(await violations(page)).toEqual([]);
       await shot("sign-in");
+      await signIn(page);
+      await isLive(page);
+      await page.getByText("There is no room.").waitFor();
+      await page.getByText("Nobody is subscribed to a channel.").waitFor();
+      expect(await violations(page)).toEqual([]);
+      await shot("empty", true);
+      await connect(`/channels/${encodeURIComponent("a channel with a long name ".repeat(9))}`);
+      const news = await connect("/channels/orders.europe.open?more=20");
+      for (let i = 0; i < 50; i++) news.send("hello");
       for (const [room, user] of [
         ["lobby", "ada"],
         ["lobby", "bob"],
@@ -295,8 +327,6 @@ describe.skipIf(executablePath === undefined)("The metrics page in a browser", (
       await sloth();
       for (let i = 0; i < 12; i++) chatter(await connect("/echo"));
       for (const code of [1000, 1001, 4000]) (await connect("/echo")).close(code);
-      await signIn(page);
-      await isLive(page);
       await poll(() => line(page, 0)).toMatch(/(?:L[\d. ]+){25}/);
       await page.getByTestId("slow").locator("li").waitFor();
       await poll(() => value(page, "round-trip")).toMatch(/ms$/);

@@ -80,7 +80,7 @@ export function createHttp(parts: HttpParts): Hono {
   });
 
   app.get("/chat/rooms", (c) =>
-    answer(c, { rooms: rooms.list().map(({ name, userCount }) => ({ room: name, userCount })) }),
+    answer(c, { rooms: rooms.list({ users: false }).map(({ name, userCount }) => ({ room: name, userCount })) }),
   );
 
   app.get("/chat/rooms/:room/users", async (c) => {

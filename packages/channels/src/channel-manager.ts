@@ -17,6 +17,7 @@ import {
 } from "@vel/core";
 import { channelFrames } from "./channel-frames.ts";
 import { jsonEncoder, subscribe, type ChannelHost } from "./channel-host.ts";
+import type { ChannelInfo } from "./channel-info.ts";
 import { isPattern } from "./channel-name.ts";
 import type {
   Authorize,
@@ -109,6 +110,19 @@ export class ChannelManager implements AsyncDisposable, Measurable {
   /** How many channels and patterns have subscribers in this process. */
   get size(): number {
     return this.#hubs.size;
+  }
+
+  /**
+   * Describes the channels and patterns that have subscribers in this process, {@link ChannelManager.size} of them, in the
+   * order in which they got them. Asks no broker. Whoever gets this sees names that `authorize` may keep from him.
+   *
+   * @example
+   * const channels = new ChannelManager();
+   * channels.channel("news").messages();
+   * channels.list().map(({ name, subscriberCount }) => `${name}: ${subscriberCount}`); // ["news: 1"]
+   */
+  list(): ChannelInfo[] {
+    return Array.from(this.#hubs.values(), ({ info }) => info);
   }
 
   /**

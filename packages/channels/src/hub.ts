@@ -13,6 +13,7 @@ import {
   type Position,
   type Publication,
 } from "@vel/core";
+import type { ChannelInfo } from "./channel-info.ts";
 import { continueFrom } from "./continuity.ts";
 import { Crowd } from "./crowd.ts";
 import { Delivery, type FrameEncoder } from "./delivery.ts";
@@ -47,6 +48,7 @@ export class Hub implements FeedOwner, SubscriptionOwner {
   readonly #others = new Set<Subscription>();
   /** Each publication is read and encoded once, however many recover it. */
   readonly #deliveries = new WeakMap<Publication, Delivery>();
+  #messages = 0;
   #isClosed = false;
 
   constructor(source: Source, owner: HubOwner) {
@@ -59,6 +61,17 @@ export class Hub implements FeedOwner, SubscriptionOwner {
   /** How many connections, loops and event streams there are. */
   get size(): number {
     return this.#subscriptions.size + this.#readers.size;
+  }
+
+  /** How it is now. */
+  get info(): ChannelInfo {
+    return {
+      name: this.name,
+      isPattern: this.#source.isPattern,
+      subscriberCount: this.size,
+      messageCount: this.#messages,
+      position: this.#feed.position,
+    };
   }
 
   /**
@@ -156,6 +169,7 @@ export class Hub implements FeedOwner, SubscriptionOwner {
   // ------------------------------------------------------------------------------------------------ for its feed
 
   take(publication: Publication): void {
+    this.#messages++;
     const delivery = new Delivery(publication, this.#owner.encoder);
     const isReadable = delivery.fault === undefined;
     if (!isReadable) this.report(delivery.fault, "decode");

@@ -1,3 +1,4 @@
+export type { ChannelInfo } from "./channel-info.ts";
 export { ChannelManager, type ChannelManagerOptions } from "./channel-manager.ts";
 export type { ChannelMessage } from "./channel-message.ts";
 export type {

@@ -26,6 +26,58 @@ function served(options: ChannelManagerOptions = {}): {
   return { channels, errors, client: () => connect(vel, "/ws"), ask };
 }
 
+describe("ChannelManager.list()", () => {
+  test("describes the channels and patterns that have subscribers, in the order in which they got them", async () => {
+    const { peer } = peers();
+    const [ada, bob] = [(await peer()).connection, (await peer()).connection];
+    const channels = new ChannelManager();
+    const orders = channels.channel<number>("orders.7", { history });
+    expect(channels.list()).toEqual([]); // made, but nobody is in
+    await orders.publish(1);
+    await channels.subscribe("orders.*", ada);
+    await orders.subscribe(ada);
+    await orders.subscribe(bob);
+    const loop = orders.messages();
+    await channels.channel("<b>__proto__</b>").subscribe(bob);
+    const position = await orders.publish(2);
+    await settle();
+    expect(position?.offset).toBe(2);
+    const [pattern, seven, hostile] = channels.list();
+    expect(channels.list()).toHaveLength(channels.size);
+    expect(pattern).toEqual({
+      ...{ name: "orders.*", isPattern: true, subscriberCount: 1, messageCount: 1, position: undefined },
+    });
+    expect(seven).toEqual({ name: "orders.7", isPattern: false, subscriberCount: 3, messageCount: 1, position });
+    expect(hostile).toMatchObject({ name: "<b>__proto__</b>", subscriberCount: 1, messageCount: 0 });
+    expect(JSON.parse(JSON.stringify(seven))).toEqual(seven);
+
+    // What was noted stays as it was, and the last one takes the count with him.
+    await orders.publish(3);
+    await settle();
+    expect([seven?.messageCount, channels.list()[1]?.messageCount]).toEqual([1, 2]);
+    orders.unsubscribe(ada);
+    orders.unsubscribe(bob);
+    await loop.return?.();
+    expect(channels.list().map(({ name }) => name)).toEqual(["orders.*", "<b>__proto__</b>"]);
+    await orders.subscribe(ada);
+    expect(channels.list().at(-1)).toMatchObject({ name: "orders.7", messageCount: 0, position: { offset: 3 } });
+    await channels.close();
+    expect(channels.list()).toEqual([]);
+  });
+
+  test("asks no broker", async () => {
+    const { peer } = peers();
+    const broker = new WiredBroker();
+    const channels = new ChannelManager({ broker, history });
+    await channels.channel("news").subscribe((await peer()).connection);
+    const calls = [...broker.calls];
+    channels.list();
+    await settle();
+    expect(broker.calls).toEqual(calls);
+    await channels.close();
+  });
+});
+
 describe("ChannelManager.channel()", () => {
   test("gives the channel of a name, and drops and makes again what is live of it", async () => {
     const { peer } = peers();

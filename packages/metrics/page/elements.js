@@ -45,7 +45,7 @@ export class Rows {
 
   /**
    * @param {HTMLElement} parent
-   * @param {(item: T) => string} keyOf
+   * @param {(item: T, index: number) => string} keyOf
    * @param {(key: string) => { element: HTMLElement, update: (item: T) => void }} make
    */
   constructor(parent, keyOf, make) {
@@ -57,15 +57,15 @@ export class Rows {
   /** Shows these, in this order. @param {readonly T[]} items */
   show(items) {
     const focused = document.activeElement;
-    const keys = new Set(items.map(this.#keyOf));
+    const keyed = items.map((item, index) => ({ item, key: this.#keyOf(item, index) }));
+    const keys = new Set(keyed.map(({ key }) => key));
     for (const [key, row] of this.#rows) {
       if (keys.has(key)) continue;
       row.element.remove();
       this.#rows.delete(key);
     }
     let next = this.#parent.firstElementChild;
-    for (const item of items) {
-      const key = this.#keyOf(item);
+    for (const { item, key } of keyed) {
       let row = this.#rows.get(key);
       if (!row) this.#rows.set(key, (row = this.#make(key)));
       row.update(item);

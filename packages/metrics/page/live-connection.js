@@ -81,7 +81,7 @@ export class LiveConnection {
   /** @param {ServerMessage} message */
   #receive(message) {
     if (message.type === "refused") {
-      // Somebody else's guesses: who was in already comes back by itself.
+      // Guesses from the same network: who was in already comes back by itself.
       if (message.retryAfter !== null && this.#wasOnline) return this.#retryLater(message.retryAfter);
       this.close();
       return this.#handlers.onRefused(message.retryAfter);

@@ -7,7 +7,8 @@ import { LineChart } from "./line-chart.js";
 
 /** @typedef {import("../src/page-wire.ts").Sample} Sample */
 /** @typedef {import("../src/page-wire.ts").ServerMessage} ServerMessage */
-/** @typedef {import("../src/page-wire.ts").Groups["largest"][number]} GroupRow */
+/** @typedef {import("../src/page-wire.ts").RoomRow} RoomRow */
+/** @typedef {import("../src/page-wire.ts").ChannelRow} ChannelRow */
 /** @typedef {Extract<ServerMessage, { type: "snapshot" }>} Snapshot */
 /** @typedef {Extract<ServerMessage, { type: "welcome" }>} Welcome */
 
@@ -120,8 +121,34 @@ export class Overview {
         };
       },
     );
-    this.#rooms = groupRows(byId("rooms", HTMLElement), onRoom);
-    this.#channels = groupRows(byId("channels", HTMLElement));
+    this.#rooms = new Rows(
+      byId("rooms", HTMLElement),
+      /** @param {RoomRow} room */ ({ name }) => name,
+      (name) => {
+        const title = element("button", { type: "button", className: "open" }, [element("bdi", { textContent: name })]);
+        title.addEventListener("click", () => onRoom(name));
+        return groupRow(title, ({ userCount, connectionCount }) => [userCount, connectionCount]);
+      },
+    );
+    this.#channels = new Rows(
+      byId("channels", HTMLElement),
+      // By place: of long names only the beginning is known, which several may share.
+      /** @param {ChannelRow} _channel @param {number} index */ (_channel, index) => String(index),
+      () => {
+        const title = element("bdi", {});
+        const row = groupRow(
+          title,
+          /** @param {ChannelRow} channel */ ({ subscriberCount, messageCount }) => [subscriberCount, messageCount],
+        );
+        return {
+          element: row.element,
+          update(channel) {
+            setText(title, channel.name);
+            row.update(channel);
+          },
+        };
+      },
+    );
     this.#codes = new Rows(
       byId("codes", HTMLElement),
       /** @param {{ code: string, count: number, share: number }} row */ ({ code }) => code,
@@ -163,20 +190,8 @@ export class Overview {
     }
     this.#slow.show(slowest);
     byId("slow-empty", HTMLElement).hidden = slowest.length > 0;
-    for (const [name, groups, rows] of /** @type {const} */ ([
-      ["rooms", rooms, this.#rooms],
-      ["channels", channels, this.#channels],
-    ])) {
-      byId(`${name}-panel`, HTMLElement).hidden = groups === null;
-      if (!groups) continue;
-      const { count, largest } = groups;
-      const isCut = largest.length > 0 && largest.length < count;
-      setText(
-        byId(`${name}-count`, HTMLElement),
-        isCut ? `${format.count(count)}, the largest ${format.count(largest.length)} shown` : format.count(count),
-      );
-      rows.show(largest);
-    }
+    showGroups("rooms", rooms, this.#rooms);
+    showGroups("channels", channels, this.#channels);
     const codes = Object.entries(totals.closeCodes).sort(([, one], [, other]) => other - one);
     const most = codes[0]?.[1] ?? 1;
     this.#codes.show(codes.map(([code, count]) => ({ code, count, share: count / most })));
@@ -189,29 +204,40 @@ export class Overview {
 }
 
 /**
- * Rooms, which can be opened, or channels, which cannot.
- * @param {HTMLElement} parent
- * @param {(name: string) => void} [onOpen]
+ * Shows how many rooms or channels there are, and the largest; nothing where there can be none.
+ * @template Row
+ * @param {"rooms" | "channels"} name
+ * @param {import("../src/page-wire.ts").Groups<Row> | null} groups
+ * @param {Rows<Row>} rows
  */
-function groupRows(parent, onOpen) {
-  return new Rows(
-    parent,
-    /** @param {GroupRow} row */ ({ name }) => name,
-    (name) => {
-      const bdi = element("bdi", { textContent: name });
-      const title = onOpen ? element("button", { type: "button", className: "open" }, [bdi]) : bdi;
-      title.addEventListener("click", () => onOpen?.(name));
-      const figure = element("span", { className: "figure" });
-      return {
-        element: element("li", {}, [title, figure]),
-        update: ({ userCount, connectionCount }) =>
-          setText(
-            figure,
-            userCount === null || userCount === connectionCount
-              ? format.count(connectionCount)
-              : `${format.plural(userCount, "user")}, ${format.count(connectionCount)}`,
-          ),
-      };
-    },
+function showGroups(name, groups, rows) {
+  byId(`${name}-panel`, HTMLElement).hidden = groups === null;
+  if (!groups) return;
+  const { count, largest } = groups;
+  const isCut = largest.length < count;
+  setText(
+    byId(`${name}-count`, HTMLElement),
+    isCut ? `${format.count(count)}, the largest ${format.count(largest.length)} shown` : format.count(count),
   );
+  byId(`${name}-empty`, HTMLElement).hidden = count > 0;
+  byId(`${name}-table`, HTMLElement).hidden = count === 0;
+  rows.show(largest);
+}
+
+/**
+ * A line of a room or channel: its name and its numbers.
+ * @template Row
+ * @param {HTMLElement} title
+ * @param {(row: Row) => readonly [number, number]} numbersOf
+ */
+function groupRow(title, numbersOf) {
+  const cells = [0, 1].map(() => element("td", { className: "number" }));
+  return {
+    element: element("tr", {}, [element("th", { scope: "row" }, [title]), ...cells]),
+    /** @param {Row} row */
+    update(row) {
+      const numbers = numbersOf(row);
+      cells.forEach((cell, index) => setText(cell, format.count(numbers[index])));
+    },
+  };
 }

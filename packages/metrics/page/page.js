@@ -77,7 +77,7 @@ function connect(secret) {
       refuse(
         retryAfter === null
           ? "That is not the token."
-          : `Too many wrong tokens were tried. Try again in ${format.duration(Math.ceil(retryAfter / 1_000) * 1_000)}.`,
+          : `Too many wrong tokens came from your network. Try again in ${format.duration(Math.ceil(retryAfter / 1_000) * 1_000)}.`,
       );
     },
   });

@@ -231,7 +231,7 @@ export class Rows {
 
   /**
    * @param {HTMLElement} parent
-   * @param {(item: T) => string} keyOf
+   * @param {(item: T, index: number) => string} keyOf
    * @param {(key: string) => { element: HTMLElement, update: (item: T) => void }} make
    */
   constructor(parent, keyOf, make) {
@@ -243,15 +243,15 @@ export class Rows {
   /** Shows these, in this order. @param {readonly T[]} items */
   show(items) {
     const focused = document.activeElement;
-    const keys = new Set(items.map(this.#keyOf));
+    const keyed = items.map((item, index) => ({ item, key: this.#keyOf(item, index) }));
+    const keys = new Set(keyed.map(({ key }) => key));
     for (const [key, row] of this.#rows) {
       if (keys.has(key)) continue;
       row.element.remove();
       this.#rows.delete(key);
     }
     let next = this.#parent.firstElementChild;
-    for (const item of items) {
-      const key = this.#keyOf(item);
+    for (const { item, key } of keyed) {
       let row = this.#rows.get(key);
       if (!row) this.#rows.set(key, (row = this.#make(key)));
       row.update(item);
@@ -459,14 +459,38 @@ export const closeNames = {
                 <h2 id="rooms-heading">Rooms</h2>
                 <p id="rooms-count" class="hint" data-testid="rooms-count"></p>
               </div>
-              <ul id="rooms" class="list" data-testid="rooms"></ul>
+              <p id="rooms-empty" class="empty">There is no room.</p>
+              <div id="rooms-table" class="scroller" role="group" aria-label="Table of rooms" tabindex="0">
+                <table class="groups">
+                  <thead>
+                    <tr>
+                      <th scope="col">Room</th>
+                      <th scope="col" class="number">Users</th>
+                      <th scope="col" class="number">Connections</th>
+                    </tr>
+                  </thead>
+                  <tbody id="rooms" data-testid="rooms"></tbody>
+                </table>
+              </div>
             </section>
             <section id="channels-panel" class="panel" aria-labelledby="channels-heading" hidden>
               <div class="panel-head">
                 <h2 id="channels-heading">Channels</h2>
                 <p id="channels-count" class="hint" data-testid="channels-count"></p>
               </div>
-              <ul id="channels" class="list" data-testid="channels"></ul>
+              <p id="channels-empty" class="empty">Nobody is subscribed to a channel.</p>
+              <div id="channels-table" class="scroller" role="group" aria-label="Table of channels" tabindex="0">
+                <table class="groups">
+                  <thead>
+                    <tr>
+                      <th scope="col">Channel</th>
+                      <th scope="col" class="number">Subscribers</th>
+                      <th scope="col" class="number">Messages</th>
+                    </tr>
+                  </thead>
+                  <tbody id="channels" data-testid="channels"></tbody>
+                </table>
+              </div>
             </section>
             <section class="panel" aria-labelledby="codes-heading">
               <div class="panel-head"><h2 id="codes-heading">Close codes</h2></div>
@@ -825,7 +849,7 @@ export class LiveConnection {
   /** @param {ServerMessage} message */
   #receive(message) {
     if (message.type === "refused") {
-      // Somebody else's guesses: who was in already comes back by itself.
+      // Guesses from the same network: who was in already comes back by itself.
       if (message.retryAfter !== null && this.#wasOnline) return this.#retryLater(message.retryAfter);
       this.close();
       return this.#handlers.onRefused(message.retryAfter);
@@ -875,7 +899,8 @@ import { LineChart } from "./line-chart.js";
 
 /** @typedef {import("../src/page-wire.ts").Sample} Sample */
 /** @typedef {import("../src/page-wire.ts").ServerMessage} ServerMessage */
-/** @typedef {import("../src/page-wire.ts").Groups["largest"][number]} GroupRow */
+/** @typedef {import("../src/page-wire.ts").RoomRow} RoomRow */
+/** @typedef {import("../src/page-wire.ts").ChannelRow} ChannelRow */
 /** @typedef {Extract<ServerMessage, { type: "snapshot" }>} Snapshot */
 /** @typedef {Extract<ServerMessage, { type: "welcome" }>} Welcome */
 
@@ -988,8 +1013,34 @@ export class Overview {
         };
       },
     );
-    this.#rooms = groupRows(byId("rooms", HTMLElement), onRoom);
-    this.#channels = groupRows(byId("channels", HTMLElement));
+    this.#rooms = new Rows(
+      byId("rooms", HTMLElement),
+      /** @param {RoomRow} room */ ({ name }) => name,
+      (name) => {
+        const title = element("button", { type: "button", className: "open" }, [element("bdi", { textContent: name })]);
+        title.addEventListener("click", () => onRoom(name));
+        return groupRow(title, ({ userCount, connectionCount }) => [userCount, connectionCount]);
+      },
+    );
+    this.#channels = new Rows(
+      byId("channels", HTMLElement),
+      // By place: of long names only the beginning is known, which several may share.
+      /** @param {ChannelRow} _channel @param {number} index */ (_channel, index) => String(index),
+      () => {
+        const title = element("bdi", {});
+        const row = groupRow(
+          title,
+          /** @param {ChannelRow} channel */ ({ subscriberCount, messageCount }) => [subscriberCount, messageCount],
+        );
+        return {
+          element: row.element,
+          update(channel) {
+            setText(title, channel.name);
+            row.update(channel);
+          },
+        };
+      },
+    );
     this.#codes = new Rows(
       byId("codes", HTMLElement),
       /** @param {{ code: string, count: number, share: number }} row */ ({ code }) => code,
@@ -1031,20 +1082,8 @@ export class Overview {
     }
     this.#slow.show(slowest);
     byId("slow-empty", HTMLElement).hidden = slowest.length > 0;
-    for (const [name, groups, rows] of /** @type {const} */ ([
-      ["rooms", rooms, this.#rooms],
-      ["channels", channels, this.#channels],
-    ])) {
-      byId(\`\${name}-panel\`, HTMLElement).hidden = groups === null;
-      if (!groups) continue;
-      const { count, largest } = groups;
-      const isCut = largest.length > 0 && largest.length < count;
-      setText(
-        byId(\`\${name}-count\`, HTMLElement),
-        isCut ? \`\${format.count(count)}, the largest \${format.count(largest.length)} shown\` : format.count(count),
-      );
-      rows.show(largest);
-    }
+    showGroups("rooms", rooms, this.#rooms);
+    showGroups("channels", channels, this.#channels);
     const codes = Object.entries(totals.closeCodes).sort(([, one], [, other]) => other - one);
     const most = codes[0]?.[1] ?? 1;
     this.#codes.show(codes.map(([code, count]) => ({ code, count, share: count / most })));
@@ -1057,31 +1096,42 @@ export class Overview {
 }
 
 /**
- * Rooms, which can be opened, or channels, which cannot.
- * @param {HTMLElement} parent
- * @param {(name: string) => void} [onOpen]
+ * Shows how many rooms or channels there are, and the largest; nothing where there can be none.
+ * @template Row
+ * @param {"rooms" | "channels"} name
+ * @param {import("../src/page-wire.ts").Groups<Row> | null} groups
+ * @param {Rows<Row>} rows
  */
-function groupRows(parent, onOpen) {
-  return new Rows(
-    parent,
-    /** @param {GroupRow} row */ ({ name }) => name,
-    (name) => {
-      const bdi = element("bdi", { textContent: name });
-      const title = onOpen ? element("button", { type: "button", className: "open" }, [bdi]) : bdi;
-      title.addEventListener("click", () => onOpen?.(name));
-      const figure = element("span", { className: "figure" });
-      return {
-        element: element("li", {}, [title, figure]),
-        update: ({ userCount, connectionCount }) =>
-          setText(
-            figure,
-            userCount === null || userCount === connectionCount
-              ? format.count(connectionCount)
-              : \`\${format.plural(userCount, "user")}, \${format.count(connectionCount)}\`,
-          ),
-      };
-    },
+function showGroups(name, groups, rows) {
+  byId(\`\${name}-panel\`, HTMLElement).hidden = groups === null;
+  if (!groups) return;
+  const { count, largest } = groups;
+  const isCut = largest.length < count;
+  setText(
+    byId(\`\${name}-count\`, HTMLElement),
+    isCut ? \`\${format.count(count)}, the largest \${format.count(largest.length)} shown\` : format.count(count),
   );
+  byId(\`\${name}-empty\`, HTMLElement).hidden = count > 0;
+  byId(\`\${name}-table\`, HTMLElement).hidden = count === 0;
+  rows.show(largest);
+}
+
+/**
+ * A line of a room or channel: its name and its numbers.
+ * @template Row
+ * @param {HTMLElement} title
+ * @param {(row: Row) => readonly [number, number]} numbersOf
+ */
+function groupRow(title, numbersOf) {
+  const cells = [0, 1].map(() => element("td", { className: "number" }));
+  return {
+    element: element("tr", {}, [element("th", { scope: "row" }, [title]), ...cells]),
+    /** @param {Row} row */
+    update(row) {
+      const numbers = numbersOf(row);
+      cells.forEach((cell, index) => setText(cell, format.count(numbers[index])));
+    },
+  };
 }
 `,
   "page.css": `/* Calm paper and sea by day, slate by night. Every colour is a token; nothing below :root names one. */
@@ -1618,7 +1668,7 @@ details table {
 
 .columns {
   display: grid;
-  grid-template-columns: minmax(0, 1fr) 20rem;
+  grid-template-columns: minmax(0, 1fr) 24rem;
   gap: 1rem;
   align-items: start;
 }
@@ -1683,10 +1733,43 @@ thead th {
   padding-inline-end: 1rem;
 }
 
-.connections thead th {
+.scroller thead th {
   position: sticky;
   top: 0;
   background: var(--surface);
+}
+
+/* Beside the connections: as wide as its panel, which leaves to the names what the numbers do not need. */
+.groups {
+  table-layout: fixed;
+}
+
+.groups .number {
+  width: 5.5rem;
+}
+
+.groups .number:last-child {
+  width: 6.5rem;
+}
+
+.side .scroller {
+  max-height: 18rem;
+}
+
+.groups .open {
+  display: block;
+  max-width: 100%;
+}
+
+/* Nothing opens that would show more of it. */
+.groups th > bdi {
+  display: -webkit-box;
+  overflow: hidden;
+  -webkit-box-orient: vertical;
+  -webkit-line-clamp: 3;
+  overflow-wrap: anywhere;
+  text-align: left; /* whichever way it is written */
+  white-space: normal;
 }
 
 .number {
@@ -1888,6 +1971,11 @@ dialog::backdrop {
     display: none;
   }
 
+  /* The last column that is left. */
+  .connections :is(th, td):nth-child(7) {
+    padding-inline-end: 1rem;
+  }
+
   .first {
     display: block;
   }
@@ -2011,7 +2099,7 @@ function connect(secret) {
       refuse(
         retryAfter === null
           ? "That is not the token."
-          : \`Too many wrong tokens were tried. Try again in \${format.duration(Math.ceil(retryAfter / 1_000) * 1_000)}.\`,
+          : \`Too many wrong tokens came from your network. Try again in \${format.duration(Math.ceil(retryAfter / 1_000) * 1_000)}.\`,
       );
     },
   });

@@ -12,6 +12,7 @@ import {
   type Connection,
   type ErrorContext,
   type Received,
+  type Routes,
   type Vel,
 } from "@vel/core";
 import { readCommand, readToken } from "./page-command.ts";
@@ -33,7 +34,10 @@ const sendLimit = 262_144;
 
 /** What the live half works with. */
 export interface LiveParts {
+  /** What is looked at. */
   readonly vel: Vel;
+  /** Where viewers come in. */
+  readonly routes: Routes;
   readonly metrics: WebSocketMetrics;
   readonly rooms: RoomSource | undefined;
   readonly view: PageView;
@@ -46,7 +50,7 @@ export interface LiveParts {
   readonly onError: (error: unknown, context: ErrorContext) => void;
 }
 
-/** Looks at a server once in an interval while anybody is connected to it, and tells those who watch. */
+/** Looks at a server once in an interval while anybody is connected to it or watches, and tells those who watch. */
 export class PageLive {
   readonly #parts: LiveParts;
   readonly #history: PageHistory;
@@ -61,8 +65,8 @@ export class PageLive {
 
   /** Adds the route, and begins to look. */
   start(path: string): void {
-    const { vel } = this.#parts;
-    vel.websocket(path, {
+    const { vel, routes } = this.#parts;
+    routes.websocket(path, {
       maxPayload,
       sendBuffer: { limit: sendLimit, onFull: "drop" },
       upgrade: () => ({ prepare: (connection) => this.#admit(connection) }),
@@ -72,13 +76,15 @@ export class PageLive {
       message: (connection, message) => {
         this.#answer(connection, message);
       },
+      close: () => {
+        this.#rest();
+      },
     });
     vel.on("open", () => {
       this.#lookLater();
     });
-    // No timer without a connection: it would keep a process alive that has nothing else to do.
     vel.on("close", () => {
-      if (vel.connections.size === 0) this.#stop();
+      this.#rest();
     });
     if (vel.connections.size > 0) this.#lookLater();
   }
@@ -96,7 +102,7 @@ export class PageLive {
         return;
       }
     }
-    const verdict = this.#parts.token.try(token);
+    const verdict = this.#parts.token.try(token, connection.remote?.address);
     if (verdict === "right") return;
     const retryAfter = verdict === "wrong" ? null : verdict.retryAfter;
     say(connection, { type: "refused", retryAfter });
@@ -109,6 +115,7 @@ export class PageLive {
     viewers.add(connection);
     say(connection, { type: "welcome", history, interval, samples: this.#history.samples });
     this.#lookFor("", connection);
+    this.#lookLater();
   }
 
   #answer(connection: Connection, message: Received): void {
@@ -179,8 +186,11 @@ export class PageLive {
     }, interval);
   }
 
-  #stop(): void {
-    this.#parts.clock.clearTimeout(this.#timer);
+  /** No timer without a connection: it would keep a process alive that has nothing else to do. */
+  #rest(): void {
+    const { vel, viewers, clock } = this.#parts;
+    if (vel.connections.size > 0 || viewers.size > 0) return;
+    clock.clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 

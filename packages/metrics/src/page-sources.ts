@@ -7,8 +7,8 @@ import type { Connection } from "@vel/core";
 
 /** Rooms, such as the `RoomManager` of `@vel/rooms`. */
 export interface RoomSource {
-  /** Lists the rooms, private ones included: who has the token may see them. */
-  list(options: { includePrivate: true }): readonly RoomSummary[];
+  /** Lists the rooms without their users; private ones included: who has the token may see them. */
+  list(options: { includePrivate: true; users: false }): readonly RoomSummary[];
   /** Describes one room. */
   info(name: string): (RoomSummary & { readonly users: readonly { readonly id: string }[] }) | undefined;
   /** Finds one room, to put somebody out of. */
@@ -24,10 +24,16 @@ export interface RoomSummary {
 
 /** Channels, such as the `ChannelManager` of `@vel/channels`. */
 export interface ChannelSource {
-  /** How many there are that have subscribers. */
-  readonly size: number;
-  /** Lists them; without it the page says only how many there are. */
-  list?(): readonly { readonly name: string; readonly connectionCount: number }[];
+  /** Lists those that have subscribers. */
+  list(): readonly ChannelSummary[];
+}
+
+/** A channel as it is listed. */
+export interface ChannelSummary {
+  readonly name: string;
+  readonly subscriberCount: number;
+  /** How many messages have come to its subscribers. */
+  readonly messageCount: number;
 }
 
 /** Round trips, such as the `HeartbeatManager` of `@vel/heartbeat` knows them. */

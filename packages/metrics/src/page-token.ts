@@ -3,27 +3,36 @@
  *
  * @module
  */
-import type { Clock } from "@vel/core";
+import { networkOf, type Clock } from "@vel/core";
 
-/** How many wrong tries there may be in so many milliseconds, of all visitors together. */
+/** How many wrong tries there may be from one network in so many milliseconds. */
 const mostTries = 5;
 const period = 60_000;
 
-/** The shortest token, in UTF-16 units: what nobody guesses at five tries a minute, even if it is a phrase. */
+/** How many networks are kept in mind: about 2 MB. */
+const mostNetworks = 10_000;
+
+/** The shortest token, in UTF-16 units: what nobody guesses, from however many networks. */
 const shortestToken = 16;
 
 /** What became of a try. `retryAfter` is in milliseconds. */
 export type Verdict = "right" | "wrong" | { readonly retryAfter: number };
 
+/** The wrong tries of one network, until they are forgotten. */
+interface Tries {
+  readonly until: number;
+  wrong: number;
+}
+
 /** One token, guarded against guessing. */
 export class PageToken {
   readonly #token: string;
-  readonly #clock: Clock;
-  /** When the last wrong tries were, the oldest first. */
-  readonly #wrong: number[] = [];
+  readonly #clock: Pick<Clock, "now">;
+  /** By network, in the order in which they are forgotten. */
+  readonly #tries = new Map<string, Tries>();
 
   /** @throws {TypeError} When it is not a string of 16 characters or more. What it is instead is not said: it may be half a secret. */
-  constructor(token: string, clock: Clock) {
+  constructor(token: string, clock: Pick<Clock, "now">) {
     if (typeof token !== "string" || token.length < shortestToken) {
       throw new TypeError(`Option "token" must be a string of ${shortestToken} characters or more`);
     }
@@ -32,15 +41,26 @@ export class PageToken {
   }
 
   /**
-   * Tries a token. After too many wrong ones nobody's is looked at for a while, or whoever tries would still learn which one
-   * is right.
+   * Tries a token. After too many wrong ones from a network none from there is looked at until a minute after the first, or
+   * whoever tries would still learn which one is right. Other networks come in meanwhile: nobody locks out everybody.
+   *
+   * @param address Where it came from. Those of whom none is known are one network.
    */
-  try(token: string | undefined): Verdict {
+  try(token: string | undefined, address = ""): Verdict {
     const now = this.#clock.now();
-    while (this.#wrong.length > 0 && (this.#wrong[0] as number) <= now - period) this.#wrong.shift();
-    if (this.#wrong.length >= mostTries) return { retryAfter: (this.#wrong[0] as number) + period - now };
+    for (const [network, { until }] of this.#tries) {
+      if (until > now) break;
+      this.#tries.delete(network);
+    }
+    const network = networkOf(address);
+    const tries = this.#tries.get(network) ?? { until: now + period, wrong: 0 };
+    if (tries.wrong >= mostTries) return { retryAfter: tries.until - now };
     if (token !== undefined && isSame(token, this.#token)) return "right";
-    this.#wrong.push(now);
+    tries.wrong++;
+    this.#tries.set(network, tries);
+    // Beyond that the oldest is forgotten: to refuse newcomers instead would lock out the owner.
+    const [oldest] = this.#tries.keys();
+    if (this.#tries.size > mostNetworks && oldest !== undefined) this.#tries.delete(oldest);
     return "wrong";
   }
 }

@@ -6,7 +6,15 @@
 import type { Connection } from "@vel/core";
 import { largest } from "./page-largest.ts";
 import type { ChannelSource, RoomSource, RoundTripSource } from "./page-sources.ts";
-import type { ConnectionDetails, ConnectionRow, Groups, Sample, ServerMessage } from "./page-wire.ts";
+import type {
+  ChannelRow,
+  ConnectionDetails,
+  ConnectionRow,
+  Groups,
+  RoomRow,
+  Sample,
+  ServerMessage,
+} from "./page-wire.ts";
 
 /** How much of what there may be much of is sent. */
 const most = { slow: 20, connections: 100, groups: 100, users: 200 };
@@ -62,8 +70,9 @@ export class PageView {
     };
   }
 
-  rooms(): Groups | null {
-    const all = this.#parts.rooms?.list({ includePrivate: true });
+  /** The rooms with the most connections. */
+  rooms(): Groups<RoomRow> | null {
+    const all = this.#parts.rooms?.list({ includePrivate: true, users: false });
     if (!all) return null;
     const rows = largest(all, most.groups, ({ connectionCount }) => connectionCount);
     return {
@@ -72,13 +81,18 @@ export class PageView {
     };
   }
 
-  channels(): Groups | null {
-    const { channels } = this.#parts;
-    if (!channels) return null;
-    const rows = largest(channels.list?.() ?? [], most.groups, ({ connectionCount }) => connectionCount);
+  /** The channels with the most subscribers. */
+  channels(): Groups<ChannelRow> | null {
+    const all = this.#parts.channels?.list();
+    if (!all) return null;
+    const rows = largest(all, most.groups, ({ subscriberCount }) => subscriberCount);
     return {
-      count: channels.size,
-      largest: rows.map(({ name, connectionCount }) => ({ name, userCount: null, connectionCount })),
+      count: all.length,
+      largest: rows.map(({ name, subscriberCount, messageCount }) => ({
+        name: name.slice(0, longestText),
+        subscriberCount,
+        messageCount,
+      })),
     };
   }
 

@@ -45,18 +45,25 @@ export interface ConnectionDetails extends ConnectionRow {
   readonly framesReceived: number;
 }
 
-/** A room or channel as one line. */
-interface GroupRow {
+/** A room as one line. */
+export interface RoomRow {
   readonly name: string;
-  /** Null for channels, which know no users. */
-  readonly userCount: number | null;
+  readonly userCount: number;
   readonly connectionCount: number;
 }
 
-/** Rooms or channels: how many there are, and the largest of them. */
-export interface Groups {
+/** A channel as one line. */
+export interface ChannelRow {
+  /** Its beginning, if it is long. */
+  readonly name: string;
+  readonly subscriberCount: number;
+  readonly messageCount: number;
+}
+
+/** Rooms or channels: how many there are, and the largest of them, the largest first. */
+export interface Groups<Row> {
   readonly count: number;
-  readonly largest: readonly GroupRow[];
+  readonly largest: readonly Row[];
 }
 
 /** What the server says. */
@@ -74,8 +81,8 @@ export type ServerMessage =
       readonly sample: Sample;
       readonly totals: MetricsSnapshot;
       readonly slowest: readonly ConnectionRow[];
-      readonly rooms: Groups | null;
-      readonly channels: Groups | null;
+      readonly rooms: Groups<RoomRow> | null;
+      readonly channels: Groups<ChannelRow> | null;
     }
   /** Every interval, and after each `filter`: the oldest of those that fit. */
   | {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Audience, logError, systemClock, type Clock, type ErrorContext, type Vel } from "@vel/core";
+import { Audience, logError, systemClock, type Clock, type ErrorContext, type Routes, type Vel } from "@vel/core";
 import { pageAssets } from "./page-assets.ts";
 import { PageLive } from "./page-live.ts";
 import type { ChannelSource, RoomSource, RoundTripSource } from "./page-sources.ts";
@@ -15,8 +15,13 @@ import type { WebSocketMetrics } from "./websocket-metrics.ts";
 export interface MetricsPageOptions {
   /** What a visitor has to know: 16 characters or more, best 32 random ones. */
   token: string;
-  /** The server that is looked at, and that gets the page's own route. */
+  /** The server that is looked at. */
   vel: Vel;
+  /**
+   * Where the page's own route is added. Default: `vel`. On another `Vel`, which listens elsewhere, nothing that holds on this
+   * one (guards, limits, a pool that is full) keeps viewers out; `vel.with(guard)` adds a guard of the page's own.
+   */
+  routes?: Routes;
   /** What counts. It should observe the server, or the page shows no messages. */
   metrics: WebSocketMetrics;
   /** Where the page is. Default: `/vel`, so it is at `/vel/` and its route at `/vel/live`. */
@@ -58,7 +63,8 @@ const securityHeaders = {
  * codes, round trips. Who has the token may also close connections and put users out of rooms.
  *
  * The page itself holds no data. The token is typed into it and said on its WebSocket, so it is in no URL and no log.
- * Guards that `vel.use()` added hold for that WebSocket too; routes of the same path that exist already win over it.
+ * Guards that `vel.use()` added hold for that WebSocket too, unless {@link MetricsPageOptions.routes} are another server's;
+ * routes of the same path that exist already win over it.
  *
  * @returns A web handler: it answers requests for the page, and gives undefined for all others.
  * @throws {TypeError} When the token is too short, or the path is not like `/vel` or is taken.
@@ -76,7 +82,7 @@ const securityHeaders = {
  */
 export function metricsPage(options: MetricsPageOptions): (request: PageRequest) => Response | undefined {
   const { vel, metrics, rooms, channels, heartbeat, clock = systemClock, onError = logError } = options;
-  const { path = "/vel", history = 300_000, interval = 1_000 } = options;
+  const { routes = vel, path = "/vel", history = 300_000, interval = 1_000 } = options;
   if (!/^(?:\/[\w.~-]+)+$/.test(path)) {
     throw new TypeError(`Option "path" must be like "/vel", got ${JSON.stringify(path)}`);
   }
@@ -95,7 +101,8 @@ export function metricsPage(options: MetricsPageOptions): (request: PageRequest)
     now: () => vel.clock.now(),
     isViewer: (connection) => viewers.has(connection),
   });
-  new PageLive({ vel, metrics, rooms, view, viewers, token, clock, history, interval, onError }).start(`${path}/live`);
+  const parts = { vel, routes, metrics, rooms, view, viewers, token, clock, history, interval, onError };
+  new PageLive(parts).start(`${path}/live`);
   return (request) => answer(request, path);
 }
 

@@ -2,7 +2,13 @@
 import { createVel, type Vel } from "@vel/core";
 import { connect, ManualClock, settle, type TestClient } from "@vel/testing";
 import { afterEach, describe, expect, it } from "vitest";
-import { metricsPage, WebSocketMetrics, type MetricsPageOptions, type RoomSource } from "../src/index.ts";
+import {
+  metricsPage,
+  WebSocketMetrics,
+  type ChannelSummary,
+  type MetricsPageOptions,
+  type RoomSource,
+} from "../src/index.ts";
 import type { ConnectionRow, ServerMessage } from "../src/page-wire.ts";
 
 const token = "sesame, sesame, sesame";
@@ -14,8 +20,9 @@ class FakeRooms implements RoomSource {
   readonly rooms = new Map<string, Set<string>>();
   failure: Error | undefined;
 
-  list(): ReturnType<RoomSource["list"]> {
+  list({ users }: { users: false }): ReturnType<RoomSource["list"]> {
     if (this.failure) throw this.failure;
+    expect(users).toBe(false); // nobody sees them in the list
     return [...this.rooms].map(([name, users]) => ({ name, userCount: users.size, connectionCount: users.size }));
   }
 
@@ -61,8 +68,8 @@ describe("metricsPage()", () => {
     return { vel, errors, ask };
   }
 
-  async function visit(vel: Vel, said: unknown = { type: "auth", token }): Promise<TestClient> {
-    const client = await connect(vel, "/vel/live");
+  async function visit(vel: Vel, said: unknown = { type: "auth", token }, address?: string): Promise<TestClient> {
+    const client = await connect(vel, "/vel/live", address === undefined ? {} : { remote: { address } });
     client.send(typeof said === "string" || said instanceof Uint8Array ? said : JSON.stringify(said));
     await settle();
     return client;
@@ -183,7 +190,7 @@ describe("metricsPage()", () => {
       expect((await visit(vel)).isOpen).toBe(true);
     });
 
-    it("may be wrong five times a minute, and then nobody's is looked at until the minute is over", async () => {
+    it("may be wrong five times a minute, and then none is looked at until the minute is over", async () => {
       const { vel } = setUp();
       const inside = await visit(vel);
       for (let i = 0; i < 5; i++) {
@@ -198,6 +205,23 @@ describe("metricsPage()", () => {
       await clock.advance(1);
       expect((await visit(vel)).isOpen).toBe(true);
       expect(inside.isOpen).toBe(true);
+    });
+
+    it("is not looked at from where too many wrong ones came, and from everywhere else it is", async () => {
+      const { vel } = setUp();
+      const closeOf = async (address: string, said?: string): Promise<number | undefined> => {
+        const client = await visit(vel, said === undefined ? undefined : { type: "auth", token: said }, address);
+        return client.isOpen ? undefined : (await client.closed).code;
+      };
+      for (let i = 0; i < 5; i++) {
+        expect(await closeOf("192.0.2.7", "wrong")).toBe(4401);
+        // Who has a network has all of its addresses.
+        expect(await closeOf(`2001:db8:1:2::${i}`, "wrong")).toBe(4401);
+      }
+      for (const address of ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8:1:2:ffff::9"]) {
+        expect(await closeOf(address), address).toBe(4429);
+      }
+      for (const address of ["192.0.2.8", "2001:db8:1:3::1"]) expect(await closeOf(address), address).toBeUndefined();
     });
 
     it("is not asked of who leaves, and that is no wrong try either", async () => {
@@ -259,14 +283,60 @@ describe("metricsPage()", () => {
       expect((await heard(viewer, "welcome"))?.samples).toHaveLength(3);
     });
 
+    it("comes over a server of its own, whatever keeps others out of the one that is looked at", async () => {
+      const own = createVel({ clock });
+      const vel = createVel({ clock });
+      vel.use((request) => request.reject(503));
+      const metrics = new WebSocketMetrics({ clock });
+      metrics.observe(vel);
+      metricsPage({ token, vel, routes: own, metrics, clock });
+      expect(() => vel.websocket("/vel/live", () => undefined)).not.toThrow();
+      await expect(connect(vel, "/vel/live")).rejects.toThrow("503");
+
+      const viewer = await visit(own);
+      expect((await next(viewer, "snapshot")).sample.connections).toBe(0);
+      expect((await next(viewer, "connections")).matches).toBe(0);
+      expect(clock.pending).toBe(1);
+      viewer.close();
+      await settle();
+      expect(clock.pending).toBe(0);
+      // Nobody looks for somebody who has not been let in.
+      const stranger = await connect(own, "/vel/live");
+      expect(clock.pending).toBe(1); // his time to say the token
+      stranger.drop();
+      await settle();
+      expect(clock.pending).toBe(0);
+      servers.push(own, vel);
+    });
+
+    it("goes on while anybody is on either server", async () => {
+      const own = createVel({ clock });
+      servers.push(own);
+      const { vel } = setUp({ routes: own });
+      const [viewer, client] = [await visit(own), await connect(vel, "/echo")];
+      viewer.close();
+      await settle();
+      expect(clock.pending).toBe(1);
+      const second = await visit(own);
+      client.close();
+      await settle();
+      expect((await next(second, "snapshot")).sample.connections).toBe(0);
+      second.close();
+      await settle();
+      expect(clock.pending).toBe(0);
+    });
+
     it("is bounded, however much there is", async () => {
       const rooms = new FakeRooms();
       for (let i = 0; i < 1_000; i++) {
         rooms.rooms.set(`room ${i}`, new Set(Array.from({ length: i % 500 }, (_, user) => `user ${user}`)));
       }
       const channels = {
-        size: 1_000,
-        list: () => Array.from({ length: 1_000 }, (_, i) => ({ name: `channel ${i}`, connectionCount: i })),
+        list: (): ChannelSummary[] =>
+          Array.from({ length: 5_000 }, (_, i) => ({
+            ...{ name: `${i} `.padEnd(1_024, "\u0000"), subscriberCount: i, messageCount: 2 * i },
+            ...{ isPattern: false, position: { epoch: "x".repeat(1_000), offset: i } },
+          })),
       };
       const { vel } = setUp({ rooms, channels, heartbeat: { roundTrip: ({ id }) => id.length } });
       const clients = await Promise.all(Array.from({ length: 300 }, () => connect(vel, "/echo")));
@@ -281,8 +351,11 @@ describe("metricsPage()", () => {
       expect(snapshot.rooms?.largest.slice(0, 3).map(({ connectionCount }) => connectionCount)).toEqual([
         499, 499, 498,
       ]);
-      expect(snapshot.channels?.largest.map(({ name }) => name).slice(0, 2)).toEqual(["channel 999", "channel 998"]);
+      expect(snapshot.channels?.count).toBe(5_000);
       expect(snapshot.channels?.largest).toHaveLength(100);
+      expect(snapshot.channels?.largest[1]).toEqual({
+        ...{ name: "4998 ".padEnd(200, "\u0000"), subscriberCount: 4_998, messageCount: 9_996 },
+      });
       expect(snapshot.slowest).toHaveLength(20);
       expect(snapshot.totals.slowConsumers).toBe(300);
       expect(snapshot.sample.roundTrip).toEqual({ median: 21, p95: 21 });
@@ -297,12 +370,21 @@ describe("metricsPage()", () => {
 
     it("goes on when a source fails, which is reported", async () => {
       const rooms = new FakeRooms();
-      const { vel, errors } = setUp({ rooms });
+      const failures = [new Error("broken rooms"), new Error("broken channels")];
+      const channels = {
+        list: (): [] => {
+          if (failures.length === 1) throw failures[0];
+          return [];
+        },
+      };
+      const { vel, errors } = setUp({ rooms, channels });
       const viewer = await visit(vel);
-      rooms.failure = new Error("broken");
+      rooms.failure = failures.shift();
       await clock.advance(1_000);
       expect(errors).toEqual([rooms.failure]);
       rooms.failure = undefined;
+      await clock.advance(1_000);
+      expect(errors.slice(1)).toEqual([failures.shift()]);
       expect((await next(viewer, "snapshot")).rooms).toEqual({ count: 0, largest: [] });
     });
 

@@ -8,7 +8,7 @@ export type { RoomBroadcastOptions, RoomExcept } from "./room-broadcast.ts";
 export type { RoomContext } from "./room-context.ts";
 export type { Join, Leave, LeaveReason, RoomEvents } from "./room-events.ts";
 export { frameOf, roomFrames, type RoomFrameOptions } from "./room-frames.ts";
-export type { RoomInfo } from "./room-info.ts";
+export type { RoomInfo, RoomSummary } from "./room-info.ts";
 export { RoomManager, type DataOf, type OutOf, type RoomClass, type RoomManagerOptions } from "./room-manager.ts";
 export type { RoomHistoryOptions, RoomOptions, RoomSettings } from "./room-options.ts";
 export type { RoomPlace } from "./room-route.ts";

@@ -29,7 +29,7 @@ import type { MessageFrame } from "./message-place.ts";
 import type { RoomBroadcastOptions } from "./room-broadcast.ts";
 import { membership, type RoomContext } from "./room-context.ts";
 import type { LeaveReason } from "./room-events.ts";
-import type { RoomInfo } from "./room-info.ts";
+import { summaryOf, type RoomInfo, type RoomSummary } from "./room-info.ts";
 import { roomSettings, type RoomOptions, type RoomSettings } from "./room-options.ts";
 import { expulsionCodes, roomHooks, type RoomPlace } from "./room-route.ts";
 import { Room } from "./room.ts";
@@ -292,11 +292,17 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
    * Describes all rooms, in the order in which they were made, empty ones that are still kept included.
    *
    * @param options.includePrivate Whether {@link RoomOptions.private} ones are listed. Default: false.
+   * @param options.users Whether the users of each are: false spares the time and the memory for that. Default: true.
    */
-  list({ includePrivate = false }: { includePrivate?: boolean } = {}): RoomInfo[] {
+  list(options: { includePrivate?: boolean; users: false }): RoomSummary[];
+  list(options?: { includePrivate?: boolean; users?: true }): RoomInfo[];
+  list({ includePrivate = false, users = true } = {}): RoomSummary[] {
     this.#sweep();
-    const all = [...this.#rooms.values()].map(({ room }) => room);
-    return all.filter(({ options }) => includePrivate || !options.private).map(({ info }) => info);
+    const listed: RoomSummary[] = [];
+    for (const { room } of this.#rooms.values()) {
+      if (includePrivate || !room.options.private) listed.push(users ? room.info : summaryOf(room));
+    }
+    return listed;
   }
 
   /**

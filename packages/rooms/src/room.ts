@@ -20,7 +20,7 @@ import { Reception } from "./reception.ts";
 import type { RoomBroadcastOptions, RoomExcept } from "./room-broadcast.ts";
 import { membership, type RoomContext } from "./room-context.ts";
 import type { Join, Leave, RoomEvents } from "./room-events.ts";
-import type { RoomInfo } from "./room-info.ts";
+import { summaryOf, type RoomInfo } from "./room-info.ts";
 import type { RoomSettings } from "./room-options.ts";
 import type { RoomUser } from "./room-user.ts";
 import { TypedMessages, type HandlerTable, type MessageHandlers, type MessageSchemas } from "./typed-messages.ts";
@@ -96,10 +96,7 @@ export class Room<Data = unknown, Out extends Message = Message> implements Emit
   /** The room at this moment, made anew on each read. */
   get info(): RoomInfo {
     return {
-      name: this.name,
-      userCount: this.userCount,
-      connectionCount: this.connectionCount,
-      meta: this.meta,
+      ...summaryOf(this),
       users: [...this.users.values()].map(({ id, role, meta }) => ({ id, role, meta })),
     };
   }

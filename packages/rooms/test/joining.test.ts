@@ -113,6 +113,40 @@ describe("Room.meta", () => {
   });
 });
 
+describe("RoomManager.list()", () => {
+  it("describes rooms with their users, or without", async () => {
+    const { peer } = peers();
+    const rooms = new RoomManager();
+    rooms.getOrCreate("attic", Room, { private: true });
+    const lobby = await rooms.join("lobby", (await peer()).connection, { userId: "ada", meta: { name: "Ada" } });
+    await rooms.join("lobby", (await peer()).connection, { userId: "ada" });
+    lobby.meta = { topic: "coffee" };
+    const summary = { name: "lobby", userCount: 1, connectionCount: 2, meta: { topic: "coffee" } };
+    const info = { ...summary, users: [{ id: "ada", role: "member", meta: { name: "Ada" } }] };
+    expect(rooms.list()).toEqual([info]);
+    expect(rooms.list({ users: true })).toEqual([info]);
+    const [listed] = rooms.list({ users: false });
+    expect(listed).toEqual(summary);
+    expect(listed).not.toHaveProperty("users");
+    expect(rooms.list({ users: false, includePrivate: true }).map(({ name }) => name)).toEqual(["attic", "lobby"]);
+    // It is the room of that moment.
+    await rooms.join("lobby", (await peer()).connection, { userId: "bob" });
+    expect(listed?.userCount).toBe(1);
+  });
+
+  it("does not look at users who are not wanted", () => {
+    class SecretRoom extends Room {
+      override get users(): never {
+        throw new Error("looked at");
+      }
+    }
+    const rooms = new RoomManager({ room: SecretRoom });
+    rooms.getOrCreate("lobby");
+    expect(rooms.list({ users: false })).toMatchObject([{ name: "lobby", userCount: 0 }]);
+    expect(() => rooms.list()).toThrow("looked at");
+  });
+});
+
 describe("private rooms", () => {
   it("are listed only when asked for", async () => {
     const { peer } = peers();
@@ -120,6 +154,7 @@ describe("private rooms", () => {
     rooms.getOrCreate("open");
     rooms.getOrCreate("secret", Room, { private: true });
     expect(rooms.list().map(({ name }) => name)).toEqual(["open"]);
+    expect(rooms.list({ users: false }).map(({ name }) => name)).toEqual(["open"]);
     expect(rooms.list({ includePrivate: true }).map(({ name }) => name)).toEqual(["open", "secret"]);
     const { connection } = await peer();
     expect(await rooms.join("secret", connection)).toBe(rooms.get("secret"));
