@@ -106,6 +106,21 @@ export class Target {
     expect(answers).toEqual({ 101: this.#room });
   }
 
+  /** Resolves once the process has ended by itself, with the exit code or the signal's name. */
+  get ended(): Promise<number | string> {
+    return this.#ended;
+  }
+
+  /** Stops the process where it is until {@link Target.resume}; its kernel goes on taking what is sent to it. */
+  stop(): void {
+    this.#process.kill("SIGSTOP");
+  }
+
+  /** Lets the process go on. */
+  resume(): void {
+    this.#process.kill("SIGCONT");
+  }
+
   /** Ends the process. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.kill("SIGKILL");
