@@ -35,7 +35,16 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
-      { ...fromSource, test: { name: "soak", include: ["soak/**/*.soak.ts"], testTimeout: 300_000 } },
+      {
+        ...fromSource,
+        test: {
+          name: "soak",
+          include: process.env["VEL_SOAK"] === "long" ? ["soak/**/*.soak.ts"] : ["soak/*.soak.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          fileParallelism: false, // each has the machine for itself, as far as this goes
+        },
+      },
     ],
   },
 });

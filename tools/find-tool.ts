@@ -10,6 +10,7 @@ import { delimiter, join } from "node:path";
 const hints: Readonly<Record<string, string>> = {
   chromium: "install it (on Debian: apt-get install chromium) to run the browser tests",
   promtool: "install it (on Debian: apt-get install prometheus) to check metrics and alerts as Prometheus does",
+  netns: "run as root with iproute2 and iptables to drop packets; peers that must be silent are stopped instead",
   node: "put a Node of the system on PATH, or name one in VEL_NODE, to test what is published on it",
 };
 

@@ -3,7 +3,7 @@ import { test } from "vitest";
 import { expectNothingLeft } from "./resets.ts";
 import { presentRuntimes } from "./target.ts";
 
-/** `pnpm soak` does it 10,000 times. */
+/** `VEL_SOAK=long pnpm soak` does it 10,000 times. */
 const count = 1_000;
 
 test.each(presentRuntimes)("Resets and garbage leave nothing behind on $name", async (runtime) => {
