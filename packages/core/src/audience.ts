@@ -81,7 +81,7 @@ export class Audience implements Iterable<Connection> {
     for (const connection of this.#members.keys()) {
       if (connection === except || (except instanceof Set && except.has(connection))) continue;
       if (LiveConnection.is(connection)) {
-        outgoing ??= new Outgoing("message", payload, connection.sizeOf(payload), compress);
+        outgoing ??= new Outgoing(payload, connection.sizeOf(payload), compress);
         connection.put(outgoing);
       } else connection.send(payload, { compress });
       addressed++;

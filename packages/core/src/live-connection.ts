@@ -162,7 +162,7 @@ export class LiveConnection implements Connection, InboxOwner, OutboxOwner {
       throw new TypeError(`Payload must be a string or Uint8Array, got ${typeof payload}: use sendJson() for values`);
     }
     if (!this.#isOpen) return "closed";
-    return this.put(new Outgoing("message", payload, this.sizeOf(payload), options?.compress ?? true));
+    return this.put(new Outgoing(payload, this.sizeOf(payload), options?.compress ?? true));
   }
 
   sendJson(value: Json, options?: SendOptions): SendStatus {

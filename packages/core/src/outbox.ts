@@ -5,7 +5,7 @@
  * @module
  */
 import type { Limits } from "./limits.ts";
-import { Outgoing, type Batch } from "./outgoing.ts";
+import type { Batch, Outgoing } from "./outgoing.ts";
 import { payloadSize, type Payload, type SendStatus } from "./payload.ts";
 import type { Transport } from "./transport.ts";
 import type { Turn } from "./turn.ts";
@@ -102,16 +102,11 @@ export class Outbox {
     return this.#isBacked ? "queued" : "sent";
   }
 
-  /** Sends a ping, in order with the messages; where the transport can. */
+  /** Sends a ping at once, after the messages that the turn has produced so far; where the transport can. */
   ping(data: Uint8Array): void {
-    const { transport, turn } = this.#wire;
-    if (turn) {
-      if (!this.#batch) this.#waiting = this.bufferedAmount ?? 0;
-      this.#enqueue(turn, new Outgoing("ping", data, data.byteLength, false));
-      return;
-    }
+    this.flush();
     try {
-      transport.ping?.(this.#socket, data);
+      this.#wire.transport.ping?.(this.#socket, data);
     } catch (error) {
       this.#owner.onFailed(error);
     }
@@ -131,14 +126,14 @@ export class Outbox {
     } catch (error) {
       this.#owner.onFailed(error);
     }
-    if (status === "closed" || status === "dropped") this.#owner.onLost(batch.messages);
+    if (status === "closed" || status === "dropped") this.#owner.onLost(batch.length);
   }
 
   /** Forgets what waits for the turn's end: the socket is gone. */
   discard(): void {
     const batch = this.#batch;
     this.#batch = undefined;
-    if (batch) this.#owner.onLost(batch.messages);
+    if (batch) this.#owner.onLost(batch.length);
   }
 
   /** Bytes have left. */
