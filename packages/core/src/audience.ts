@@ -4,6 +4,7 @@
  * @module
  */
 import type { Connection } from "./connection.ts";
+import type { Unsubscribe } from "./emitter.ts";
 import { LiveConnection } from "./live-connection.ts";
 import { Outgoing } from "./outgoing.ts";
 import { encode, type Message } from "./payload.ts";
@@ -25,7 +26,14 @@ export interface BroadcastOptions {
  * audience.broadcast({ type: "news", text: "hello" });
  */
 export class Audience implements Iterable<Connection> {
-  readonly #members = new Map<Connection, () => void>();
+  /** With each member what takes back that its end is listened to, where that is not {@link LiveConnection.release}. */
+  readonly #members = new Map<Connection, Unsubscribe | undefined>();
+  readonly #onLeave: ((connection: Connection) => void) | undefined;
+
+  /** @param onLeave Is told of a connection that left by itself. */
+  constructor(onLeave?: (connection: Connection) => void) {
+    this.#onLeave = onLeave;
+  }
 
   /** How many connections there are. */
   get size(): number {
@@ -35,16 +43,17 @@ export class Audience implements Iterable<Connection> {
   /** Adds a connection; false when it is in already or not open. */
   add(connection: Connection): boolean {
     if (this.#members.has(connection) || !connection.isOpen) return false;
-    this.#members.set(
-      connection,
-      connection.onClosing(() => this.#members.delete(connection)),
-    );
+    let off: Unsubscribe | undefined;
+    if (LiveConnection.is(connection)) connection.hold(this.#lose);
+    else off = connection.onClosing(() => this.#lose(connection));
+    this.#members.set(connection, off);
     return true;
   }
 
   /** Removes a connection; false when it was not in. */
   delete(connection: Connection): boolean {
-    this.#members.get(connection)?.();
+    if (LiveConnection.is(connection)) connection.release(this.#lose);
+    else this.#members.get(connection)?.();
     return this.#members.delete(connection);
   }
 
@@ -71,12 +80,18 @@ export class Audience implements Iterable<Connection> {
     // A member whose buffer is full may be closed, and so removed, meanwhile: a Map's iterator survives that.
     for (const connection of this.#members.keys()) {
       if (connection === except || (except instanceof Set && except.has(connection))) continue;
-      if (connection instanceof LiveConnection) {
-        outgoing ??= new Outgoing("message", payload, connection.sizeOf(payload), compress);
+      if (LiveConnection.is(connection)) {
+        outgoing ??= new Outgoing(payload, connection.sizeOf(payload), compress);
         connection.put(outgoing);
-      } else connection.send(payload, { compress }); // of another copy of core
+      } else connection.send(payload, { compress });
       addressed++;
     }
     return addressed;
   }
+
+  /** One for all members: a closure for each would be most of what they cost. */
+  readonly #lose = (connection: Connection): void => {
+    this.#members.delete(connection);
+    this.#onLeave?.(connection);
+  };
 }

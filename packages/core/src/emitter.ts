@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Listeners } from "./listeners.ts";
 import { notify } from "./maybe-promise.ts";
 
 /** Takes back what was registered; calling it again does nothing. */
@@ -24,7 +25,7 @@ export interface Emitter<E extends { [K in keyof E]: readonly unknown[] }> {
  * off();
  */
 export class EventEmitter<E extends { [K in keyof E]: readonly unknown[] }> implements Emitter<E> {
-  readonly #listeners = new Map<keyof E, Set<(args: readonly unknown[]) => unknown>>();
+  readonly #listeners = new Listeners<E>();
   readonly #onError: (error: unknown) => void;
 
   /** @param onError Is told of what a listener throws or rejects with; the others are called all the same. */
@@ -33,24 +34,12 @@ export class EventEmitter<E extends { [K in keyof E]: readonly unknown[] }> impl
   }
 
   on<K extends keyof E>(event: K, listener: (...args: E[K]) => void): Unsubscribe {
-    let listeners = this.#listeners.get(event);
-    if (!listeners) this.#listeners.set(event, (listeners = new Set()));
-    // The same function may be registered twice; each registration is its own.
-    const own = (args: readonly unknown[]): unknown => listener(...(args as E[K]));
-    listeners.add(own);
-    return () => {
-      listeners.delete(own);
-      if (listeners.size === 0 && this.#listeners.get(event) === listeners) this.#listeners.delete(event);
-    };
+    return this.#listeners.on(event, listener);
   }
 
   /** Calls the listeners of an event, in the order of registration. */
   emit<K extends keyof E>(event: K, ...args: E[K]): void {
-    const listeners = this.#listeners.get(event);
-    if (!listeners) return;
-    for (const listener of [...listeners]) {
-      // One of those before it may have taken it back.
-      if (listeners.has(listener)) notify(() => listener(args), this.#onError);
-    }
+    if (this.#listeners.isEmpty) return;
+    for (const listener of this.#listeners.of(event)) notify(() => listener(...args), this.#onError);
   }
 }

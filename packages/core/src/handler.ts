@@ -6,6 +6,7 @@
 import type { CloseInfo } from "./close.ts";
 import type { Connection } from "./connection.ts";
 import { DisconnectError, InvalidMessageError, VelError } from "./errors.ts";
+import type { Consumer } from "./inbox.ts";
 import type { LiveConnection } from "./live-connection.ts";
 import type { LiveRequest } from "./live-request.ts";
 import { isPromise, type MaybePromise } from "./maybe-promise.ts";
@@ -94,58 +95,78 @@ export function hookHandler(hooks: Hooks, serial: boolean): Handler {
 
 /** Makes what runs hooks on an open connection. */
 export function hookRunner(hooks: Omit<Hooks, "upgrade">, serial: boolean): Entry["start"] {
-  return start;
-
-  function start(connection: LiveConnection, done: () => void): void {
+  return (connection, done) => {
     if (hooks.drain) {
       connection.onDrain(() => {
         void run(connection, "drain", () => hooks.drain?.(connection));
       });
     }
-    connection.inbox.consume((payload) => deliver(connection, payload), {
-      before: hooks.open && (() => run(connection, "open", () => hooks.open?.(connection))),
-      serial,
-      onEnd() {
-        const info = connection.closeInfo ?? gone;
-        const closed = hooks.close && run(connection, "close", () => hooks.close?.(connection, info));
-        if (isPromise(closed)) closed.then(done, done);
-        else done();
-      },
-    });
+    connection.inbox.consume(new HookConsumer(connection, hooks, serial, done));
+  };
+}
+
+/** The hooks as they run on one connection. */
+class HookConsumer implements Consumer {
+  readonly serial: boolean;
+  readonly #connection: LiveConnection;
+  readonly #hooks: Omit<Hooks, "upgrade">;
+  readonly #done: () => void;
+
+  constructor(connection: LiveConnection, hooks: Omit<Hooks, "upgrade">, serial: boolean, done: () => void) {
+    this.#connection = connection;
+    this.#hooks = hooks;
+    this.serial = serial;
+    this.#done = done;
   }
 
-  function deliver(connection: LiveConnection, payload: Received): unknown {
-    if (!hooks.message) return undefined;
-    return hooks.schema
-      ? run(connection, "message", () => deliverParsed(connection, payload))
-      : run(connection, "message", () => hooks.message?.(connection, payload));
+  begin(): unknown {
+    return this.#hooks.open && this.#run("open", () => this.#hooks.open?.(this.#connection));
+  }
+
+  take(payload: Received): unknown {
+    if (!this.#hooks.message) return undefined;
+    return this.#hooks.schema
+      ? this.#run("message", () => this.#deliverParsed(payload))
+      : this.#run("message", () => this.#hooks.message?.(this.#connection, payload));
+  }
+
+  end(): void {
+    const { close } = this.#hooks;
+    const info = this.#connection.closeInfo ?? gone;
+    const closed = close && this.#run("close", () => this.#hooks.close?.(this.#connection, info));
+    if (isPromise(closed)) closed.then(this.#done, this.#done);
+    else this.#done();
   }
 
   /** Parses, checks and hands in; what does not fit goes to `invalid`, or else fails the connection. */
-  function deliverParsed(connection: LiveConnection, payload: Received): unknown {
+  #deliverParsed(payload: Received): unknown {
     let message: MaybePromise<Received>;
     try {
-      message = check(connection, payload);
+      message = this.#check(payload);
     } catch (error) {
-      return refuse(connection, error);
+      return this.#refuse(error);
     }
-    if (!isPromise(message)) return hooks.message?.(connection, message);
+    if (!isPromise(message)) return this.#hooks.message?.(this.#connection, message);
     return message.then(
-      (checked) => hooks.message?.(connection, checked),
-      (error: unknown) => refuse(connection, error),
+      (checked) => this.#hooks.message?.(this.#connection, checked),
+      (error: unknown) => this.#refuse(error),
     );
   }
 
-  function check(connection: LiveConnection, payload: Received): MaybePromise<Received> {
+  #check(payload: Received): MaybePromise<Received> {
     if (typeof payload !== "string") throw new InvalidMessageError("Expected a text message, got a binary one");
-    const value = connection.parse(payload);
+    const value = this.#connection.parse(payload);
     // `In` is the schema's output; Received is only its default.
-    return hooks.schema ? validate(hooks.schema, value) : (value as Received);
+    return this.#hooks.schema ? validate(this.#hooks.schema, value) : (value as Received);
   }
 
-  function refuse(connection: LiveConnection, error: unknown): unknown {
-    if (!(error instanceof InvalidMessageError) || !hooks.invalid) throw error;
-    return run(connection, "invalid", () => hooks.invalid?.(connection, error));
+  #refuse(error: unknown): unknown {
+    if (!(error instanceof InvalidMessageError) || !this.#hooks.invalid) throw error;
+    return this.#run("invalid", () => this.#hooks.invalid?.(this.#connection, error));
+  }
+
+  #run(stage: string, hook: () => unknown): unknown {
+    return run(this.#connection, stage, hook);
   }
 }
 

@@ -26,7 +26,7 @@ const retryAfter = 1_000;
 /** Makes the host of a transport. */
 export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<Socket, Frame>): Host<Socket> {
   const turn = transport.frame && transport.afterTurn ? new Turn(transport.afterTurn.bind(transport)) : undefined;
-  const wire = (socket: Socket): Wire => ({ transport: transport, socket, turn });
+  const wire: Wire = { transport, turn };
   return {
     get maxPayload() {
       return Math.max(...server.routes.map(({ limits }) => limits.maxPayload), server.limitsFor({}).maxPayload);
@@ -45,7 +45,7 @@ export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<
     },
     open(socket, accepted) {
       if (!(accepted instanceof Admitted)) throw new TypeError("Host.open() takes what Host.upgrade() gave");
-      return accepted.open(server, wire(socket));
+      return accepted.open(server, wire, socket);
     },
     adopt<Data, In>(
       socket: Socket,
@@ -54,7 +54,8 @@ export function bindHost<Socket, Frame>(server: VelServer, transport: Transport<
     ) {
       const connection = new LiveConnection({
         owner: server,
-        wire: wire(socket),
+        wire,
+        socket,
         route: splitTarget(url).path,
         params: {},
         data: options.data ?? {},
@@ -126,12 +127,13 @@ class Admitted implements Accepted {
     this.#decided = decided;
   }
 
-  open(server: VelServer, wire: Wire): Connection {
+  open(server: VelServer, wire: Wire, socket: unknown): Connection {
     if (this.#connection) return this.#connection;
     const { route, params, data, remote } = this.#request;
     const connection = new LiveConnection({
       owner: server,
       wire,
+      socket,
       route,
       params,
       data,

@@ -9,17 +9,22 @@ import { VelError, type DisconnectError } from "./errors.ts";
 import { isPromise } from "./maybe-promise.ts";
 import type { Received } from "./payload.ts";
 
-/** Takes one message; a promise is waited for and must not reject. */
-export type Consumer = (payload: Received) => unknown;
-
-/** How a consumer is run. */
-export interface ConsumeOptions {
+/** Whom messages are handed to. */
+export interface Consumer {
+  /** Whether a promise of {@link Consumer.take} is awaited before the next message. */
+  readonly serial: boolean;
   /** Runs before the first message; a promise is waited for and must not reject. */
-  before: (() => unknown) | undefined;
-  /** Whether a promise of the consumer is awaited before the next message. */
-  serial: boolean;
+  begin(): unknown;
+  /** Takes one message; a promise is waited for and must not reject. */
+  take(payload: Received): unknown;
   /** Called once, when the connection has ended and the consumer has settled with the last message. */
-  onEnd: () => void;
+  end(): void;
+}
+
+/** What an inbox tells its connection. */
+export interface InboxOwner {
+  /** More waits than may, or, once that was said, half of it is left. */
+  onFull(isFull: boolean): void;
 }
 
 /** What one waiting message costs beside its bytes, so that a flood of empty ones is bounded too. */
@@ -40,18 +45,18 @@ interface Waiter {
  * Nothing is lost before the first of the two, and what came before the connection's end is handed out before it.
  */
 export class Inbox {
-  #queue: (Waiting | undefined)[] = [];
+  // Most connections are idle: nothing is made before something waits.
+  #queue: (Waiting | undefined)[] = nothing;
   /** Index of the first message that was not taken; keeps taking O(1). */
   #head = 0;
   /** What the waiting messages cost. */
   #cost = 0;
   readonly #limit: number;
-  readonly #onFull: (isFull: boolean) => void;
+  readonly #owner: InboxOwner;
   #isFull = false;
-  readonly #waiters: Waiter[] = [];
+  #waiters: Waiter[] | undefined;
   #consumer: Consumer | undefined;
-  #serial = true;
-  #onEnd: (() => void) | undefined;
+  #isOver = false;
   /** Whether the next message has to wait: for the consumer, or for what comes before it. */
   #busy = false;
   /** How many messages the consumer has not settled with; more than one only where it is not serial. */
@@ -63,9 +68,9 @@ export class Inbox {
    * @param limit How many bytes may wait before `onFull(true)`; `onFull(false)` follows when half of that is left.
    * Being full is advice to the sender: what comes all the same is kept.
    */
-  constructor(limit: number, onFull: (isFull: boolean) => void) {
+  constructor(limit: number, owner: InboxOwner) {
     this.#limit = limit;
-    this.#onFull = onFull;
+    this.#owner = owner;
   }
 
   /** Whether `onFull(true)` was the last that was said. */
@@ -76,7 +81,7 @@ export class Inbox {
   /** Puts in a message of `size` bytes. */
   push(payload: Received, size: number): void {
     if (this.#isDiscarding) return;
-    const waiter = this.#waiters.shift();
+    const waiter = this.#waiters?.shift();
     if (waiter) {
       waiter.resolve(payload);
     } else if (this.#consumer && !this.#busy && this.#isEmpty) {
@@ -84,6 +89,7 @@ export class Inbox {
       this.#pump(); // what came from within the consumer
     } else {
       const cost = size + overhead;
+      if (this.#queue === nothing) this.#queue = [];
       this.#queue.push({ payload, cost });
       this.#cost += cost;
       this.#look();
@@ -100,7 +106,7 @@ export class Inbox {
   /** Tells that nothing comes any more, and what to throw at those who still ask. */
   end(error: DisconnectError): void {
     this.#end = error;
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+    this.#turnAway(error);
     this.#pump();
   }
 
@@ -129,7 +135,7 @@ export class Inbox {
         },
       };
       const giveUp = (error: unknown): void => {
-        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+        this.#waiters = this.#waiters?.filter((other) => other !== waiter);
         waiter.reject(error);
       };
       const onAbort = (): void => {
@@ -141,20 +147,24 @@ export class Inbox {
           giveUp(new VelError("ERR_VEL_TIMEOUT", `No message within ${String(timeout)} ms`));
         }, timeout);
       }
-      this.#waiters.push(waiter);
+      (this.#waiters ??= []).push(waiter);
     });
   }
 
   /** Hands every message to a consumer from now on, in order, those that wait first. */
-  consume(consumer: Consumer, { before, serial, onEnd }: ConsumeOptions): void {
+  consume(consumer: Consumer): void {
     this.#consumer = consumer;
     // Somebody who asked before and has not got anything must not take the first message of the consumer's.
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(taken());
-    this.#serial = serial;
-    this.#onEnd = onEnd;
+    this.#turnAway(taken());
     this.#busy = true;
-    this.#settle(before?.(), true);
+    this.#settle(consumer.begin(), true);
     this.#pump();
+  }
+
+  #turnAway(error: unknown): void {
+    const waiters = this.#waiters;
+    this.#waiters = undefined;
+    for (const waiter of waiters ?? []) waiter.reject(error);
   }
 
   get #isEmpty(): boolean {
@@ -167,7 +177,7 @@ export class Inbox {
     this.#cost -= cost;
     // A queue that never runs empty is cut off from time to time, or it would grow for ever.
     if (this.#isEmpty || (this.#head >= 1024 && this.#head * 2 >= this.#queue.length)) {
-      this.#queue = this.#queue.slice(this.#head);
+      this.#queue = this.#isEmpty ? nothing : this.#queue.slice(this.#head);
       this.#head = 0;
     }
     this.#look();
@@ -175,7 +185,7 @@ export class Inbox {
   }
 
   #clear(): void {
-    this.#queue = [];
+    this.#queue = nothing;
     this.#head = 0;
     this.#cost = 0;
   }
@@ -185,12 +195,12 @@ export class Inbox {
     const isFull = this.#isFull ? this.#cost > this.#limit / 2 : this.#cost > this.#limit;
     if (isFull === this.#isFull) return;
     this.#isFull = isFull;
-    this.#onFull(isFull);
+    this.#owner.onFull(isFull);
   }
 
   #hand(consumer: Consumer, payload: Received): void {
     this.#busy = true; // what comes from within the consumer waits until it has returned
-    this.#settle(consumer(payload), this.#serial);
+    this.#settle(consumer.take(payload), consumer.serial);
   }
 
   /** Goes on after what has just run, or once its promise has settled if messages have to wait for that. */
@@ -207,17 +217,20 @@ export class Inbox {
   }
 
   #pump(): void {
-    if (!this.#consumer) return;
+    const consumer = this.#consumer;
+    if (!consumer) return;
     while (!this.#busy && !this.#isEmpty) {
       this.#busy = true; // taking one may let the transport read on
-      this.#hand(this.#consumer, this.#take());
+      this.#hand(consumer, this.#take());
     }
-    if (this.#busy || this.#running > 0 || !this.#end) return;
-    const onEnd = this.#onEnd;
-    this.#onEnd = undefined;
-    onEnd?.();
+    if (this.#busy || this.#running > 0 || !this.#end || this.#isOver) return;
+    this.#isOver = true;
+    consumer.end();
   }
 }
+
+/** The queue in which nothing waits. Never pushed to. */
+const nothing: (Waiting | undefined)[] = [];
 
 function taken(): VelError {
   return new VelError("ERR_VEL_STATE", "Cannot receive: a message hook gets the messages");

@@ -9,11 +9,12 @@ import type { Connection, ReceiveOptions, SendOptions } from "./connection.ts";
 import type { Unsubscribe } from "./emitter.ts";
 import { DisconnectError, InvalidMessageError, VelError } from "./errors.ts";
 import { randomId } from "./id.ts";
-import { Inbox } from "./inbox.ts";
+import { Inbox, type InboxOwner } from "./inbox.ts";
 import { parseJson } from "./json.ts";
 import { Outbox, type OutboxOwner, type Wire } from "./outbox.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Limits } from "./limits.ts";
+import { Listeners } from "./listeners.ts";
 import { notify, type MaybePromise } from "./maybe-promise.ts";
 import type { AnyParams } from "./path.ts";
 import { encodeJson, payloadSize, type Json, type Payload, type Received, type SendStatus } from "./payload.ts";
@@ -44,6 +45,7 @@ export interface ConnectionOwner {
 export interface ConnectionSetup {
   readonly owner: ConnectionOwner;
   readonly wire: Wire;
+  readonly socket: unknown;
   readonly route: string;
   readonly params: AnyParams;
   readonly data: unknown;
@@ -52,8 +54,17 @@ export interface ConnectionSetup {
   readonly limits: Limits;
 }
 
+/** What a connection tells of itself. */
+interface ConnectionEvents {
+  closing: [connection: LiveConnection];
+  close: [info: CloseInfo];
+  pong: [data: Uint8Array];
+  renew: [];
+  drain: [];
+}
+
 /** See {@link Connection} for what users see; the methods below the line are core's own. */
-export class LiveConnection implements Connection, OutboxOwner {
+export class LiveConnection implements Connection, InboxOwner, OutboxOwner {
   readonly id: string = randomId();
   readonly route: string;
   readonly params: AnyParams;
@@ -74,6 +85,8 @@ export class LiveConnection implements Connection, OutboxOwner {
   readonly #socket: unknown;
   readonly #limits: Limits;
   #isOpen = true;
+  /** Whether those who hold it know that it is not open any more. */
+  #hasLeft = false;
   #info: CloseInfo | undefined;
   /** What this side closed with; undefined while it has not. */
   #said: { code: number; reason: string } | undefined;
@@ -86,21 +99,20 @@ export class LiveConnection implements Connection, OutboxOwner {
   #unreadPongs = 0;
   // Made on first use: most connections never have any of these.
   #abort: AbortController | undefined;
-  #closing: Set<() => unknown> | undefined;
-  #closed: Set<(info: CloseInfo) => unknown> | undefined;
-  #renewals: Set<() => unknown> | undefined;
-  #pongs: Set<(data: Uint8Array) => unknown> | undefined;
-  #drains: Set<() => unknown> | undefined;
+  #listeners: Listeners<ConnectionEvents> | undefined;
+
+  /** Tells whether a connection is one of these itself: not of another copy of core, and not wrapped. */
+  static is(connection: Connection): connection is LiveConnection {
+    return #owner in connection;
+  }
 
   constructor(setup: ConnectionSetup) {
     this.#owner = setup.owner;
     this.#transport = setup.wire.transport;
-    this.#socket = setup.wire.socket;
+    this.#socket = setup.socket;
     this.#limits = setup.limits;
-    this.inbox = new Inbox(setup.limits.receiveBuffer, (isFull) => {
-      this.#setPaused(isFull);
-    });
-    this.#outbox = new Outbox(setup.wire, setup.limits, this);
+    this.inbox = new Inbox(setup.limits.receiveBuffer, this);
+    this.#outbox = new Outbox(setup.wire, setup.socket, setup.limits, this);
     this.openedAt = setup.owner.clock.now();
     this.route = setup.route;
     this.params = setup.params;
@@ -150,7 +162,7 @@ export class LiveConnection implements Connection, OutboxOwner {
       throw new TypeError(`Payload must be a string or Uint8Array, got ${typeof payload}: use sendJson() for values`);
     }
     if (!this.#isOpen) return "closed";
-    return this.put(new Outgoing("message", payload, this.sizeOf(payload), options?.compress ?? true));
+    return this.put(new Outgoing(payload, this.sizeOf(payload), options?.compress ?? true));
   }
 
   sendJson(value: Json, options?: SendOptions): SendStatus {
@@ -248,38 +260,36 @@ export class LiveConnection implements Connection, OutboxOwner {
   }
 
   onClosing(listener: () => void): Unsubscribe {
-    if (this.#isOpen) return subscribe((this.#closing ??= new Set()), listener);
+    if (this.#isOpen) return this.#on("closing", listener);
     this.#notify(listener);
     return () => undefined;
   }
 
   onClose(listener: (info: CloseInfo) => void): Unsubscribe {
-    if (!this.#info) return subscribe((this.#closed ??= new Set()), listener);
+    if (!this.#info) return this.#on("close", listener);
     const info = this.#info;
     this.#notify(() => listener(info));
     return () => undefined;
   }
 
   onPong(listener: (data: Uint8Array) => void): Unsubscribe {
-    return subscribe((this.#pongs ??= new Set()), listener);
+    return this.#on("pong", listener);
   }
 
   async renew(data: object): Promise<void> {
     this.lay(data);
-    const listeners = this.#renewals ?? new Set();
     const tell = async (listener: () => unknown): Promise<void> => {
-      if (!listeners.has(listener)) return; // one before it has taken it back
       try {
         await listener();
       } catch (error) {
         this.#owner.report(error, { stage: "renew", connection: this });
       }
     };
-    await Promise.all([...listeners].map(tell));
+    await Promise.all(Array.from(this.#listeners?.of("renew") ?? [], tell));
   }
 
   onRenew(listener: () => MaybePromise<void>): Unsubscribe {
-    return subscribe((this.#renewals ??= new Set()), listener);
+    return this.#on("renew", listener);
   }
 
   // ------------------------------------------------------------------------------------------- core's own, see Host
@@ -314,7 +324,23 @@ export class LiveConnection implements Connection, OutboxOwner {
 
   /** Calls back each time that the send buffer has drained below half of its limit, after it was above. */
   onDrain(listener: () => void): Unsubscribe {
-    return subscribe((this.#drains ??= new Set()), listener);
+    return this.#on("drain", listener);
+  }
+
+  /** As {@link LiveConnection.onClosing} on an open connection, for whoever has one listener for many. */
+  hold(listener: (connection: Connection) => void): void {
+    this.#on("closing", listener);
+  }
+
+  /** Takes back a {@link LiveConnection.hold}. */
+  release(listener: (connection: Connection) => void): void {
+    this.#listeners?.off("closing", listener);
+  }
+
+  /** More waits for the handler than may, or half of it is left. */
+  onFull(isFull: boolean): void {
+    if (this.#transport.pause) this.#attempt(() => this.#transport.pause?.(this.#socket, isFull));
+    else if (isFull) this.close(1008, "too many messages wait");
   }
 
   onDropped(size: number): void {
@@ -332,7 +358,7 @@ export class LiveConnection implements Connection, OutboxOwner {
   }
 
   onDrained(): void {
-    this.#notifyAll(this.#drains);
+    this.#tellAll("drain");
   }
 
   onFailed(error: unknown): void {
@@ -365,7 +391,7 @@ export class LiveConnection implements Connection, OutboxOwner {
   receivePong(data: Uint8Array): void {
     if (this.#info) return;
     this.framesReceived++;
-    this.#notifyAll(this.#pongs, data);
+    this.#tellAll("pong", data);
   }
 
   /** Nothing can be written any more in a moment. */
@@ -401,9 +427,8 @@ export class LiveConnection implements Connection, OutboxOwner {
     this.#owner.clock.clearTimeout(this.#closeTimer);
     this.#leave();
     this.inbox.end(new DisconnectError(info));
-    const listeners = this.#closed;
-    this.#closed = undefined;
-    for (const listener of listeners ?? []) this.#notify(() => listener(info));
+    this.#tellAll("close", info);
+    this.#listeners?.off("close");
     this.#owner.ended(this, info);
   }
 
@@ -431,11 +456,6 @@ export class LiveConnection implements Connection, OutboxOwner {
     }
   }
 
-  #setPaused(isPaused: boolean): void {
-    if (this.#transport.pause) this.#attempt(() => this.#transport.pause?.(this.#socket, isPaused));
-    else if (isPaused) this.close(1008, "too many messages wait");
-  }
-
   /** Asks for what the transport does not tell, until it has drained. */
   #lookLater(): void {
     this.#owner.clock.setTimeout(() => {
@@ -447,9 +467,10 @@ export class LiveConnection implements Connection, OutboxOwner {
 
   /** Tells those who hold the connection that it is not open any more. */
   #leave(): void {
-    const listeners = this.#closing;
-    this.#closing = undefined;
-    for (const listener of listeners ?? []) this.#notify(listener);
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    this.#tellAll("closing", this);
+    this.#listeners?.off("closing");
     this.#abort?.abort();
   }
 
@@ -483,12 +504,12 @@ export class LiveConnection implements Connection, OutboxOwner {
     }
   }
 
-  /** Calls listeners that stay; one of them may take back another. */
-  #notifyAll<Args extends unknown[]>(listeners: Set<(...args: Args) => unknown> | undefined, ...args: Args): void {
-    if (!listeners) return;
-    for (const listener of [...listeners]) {
-      if (listeners.has(listener)) this.#notify(() => listener(...args));
-    }
+  #on<K extends keyof ConnectionEvents>(event: K, listener: (...args: ConnectionEvents[K]) => unknown): Unsubscribe {
+    return (this.#listeners ??= new Listeners()).on(event, listener);
+  }
+
+  #tellAll<K extends keyof ConnectionEvents>(event: K, ...args: ConnectionEvents[K]): void {
+    for (const listener of this.#listeners?.of(event) ?? []) this.#notify(() => listener(...args));
   }
 
   #notify(listener: () => unknown): void {
@@ -496,18 +517,6 @@ export class LiveConnection implements Connection, OutboxOwner {
       this.#owner.report(error, { stage: "listener", connection: this });
     });
   }
-}
-
-/** Each registration is its own, even of the same function. */
-function subscribe<Args extends unknown[]>(
-  listeners: Set<(...args: Args) => unknown>,
-  listener: (...args: Args) => unknown,
-): Unsubscribe {
-  const own = (...args: Args): unknown => listener(...args);
-  listeners.add(own);
-  return () => {
-    listeners.delete(own);
-  };
 }
 
 /** Reads until the connection ends. An error is thrown at the reader, who may read on. */

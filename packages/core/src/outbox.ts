@@ -5,7 +5,7 @@
  * @module
  */
 import type { Limits } from "./limits.ts";
-import { Outgoing, type Batch } from "./outgoing.ts";
+import type { Batch, Outgoing } from "./outgoing.ts";
 import { payloadSize, type Payload, type SendStatus } from "./payload.ts";
 import type { Transport } from "./transport.ts";
 import type { Turn } from "./turn.ts";
@@ -13,10 +13,9 @@ import type { Turn } from "./turn.ts";
 /** Bytes that may wait for the end of a turn before they are flushed early: 256 KiB. */
 const turnLimit = 2 ** 18;
 
-/** One socket, and how its transport is used. */
+/** How a transport is used: the same for all of its sockets. */
 export interface Wire {
   readonly transport: Transport<unknown, unknown>;
-  readonly socket: unknown;
   /** Where what leaves is collected; undefined when the transport sends each message by itself. */
   readonly turn: Turn | undefined;
 }
@@ -42,6 +41,7 @@ export class Outbox {
   /** Payload bytes that were taken. */
   bytes = 0;
   readonly #wire: Wire;
+  readonly #socket: unknown;
   readonly #limit: number;
   readonly #owner: OutboxOwner;
   /** What this turn produced so far; undefined when nothing waits for its end. */
@@ -51,16 +51,16 @@ export class Outbox {
   /** Whether more than half of the limit waited when last looked at. */
   #isBacked = false;
 
-  constructor(wire: Wire, { sendBuffer }: Pick<Limits, "sendBuffer">, owner: OutboxOwner) {
+  constructor(wire: Wire, socket: unknown, { sendBuffer }: Pick<Limits, "sendBuffer">, owner: OutboxOwner) {
     this.#wire = wire;
+    this.#socket = socket;
     this.#limit = sendBuffer;
     this.#owner = owner;
   }
 
   /** Bytes that wait to leave; undefined where the transport cannot tell. */
   get bufferedAmount(): number | undefined {
-    const { transport, socket } = this.#wire;
-    const buffered = transport.buffered?.(socket);
+    const buffered = this.#wire.transport.buffered?.(this.#socket);
     return buffered === undefined ? undefined : buffered + (this.#batch?.size ?? 0);
   }
 
@@ -102,16 +102,11 @@ export class Outbox {
     return this.#isBacked ? "queued" : "sent";
   }
 
-  /** Sends a ping, in order with the messages; where the transport can. */
+  /** Sends a ping at once, after the messages that the turn has produced so far; where the transport can. */
   ping(data: Uint8Array): void {
-    const { transport, socket, turn } = this.#wire;
-    if (turn) {
-      if (!this.#batch) this.#waiting = this.bufferedAmount ?? 0;
-      this.#enqueue(turn, new Outgoing("ping", data, data.byteLength, false));
-      return;
-    }
+    this.flush();
     try {
-      transport.ping?.(socket, data);
+      this.#wire.transport.ping?.(this.#socket, data);
     } catch (error) {
       this.#owner.onFailed(error);
     }
@@ -122,7 +117,7 @@ export class Outbox {
     const batch = this.#batch;
     if (!batch) return;
     this.#batch = undefined;
-    const { socket } = this.#wire;
+    const socket = this.#socket;
     // Only a transport that builds frames has turns.
     const transport = this.#wire.transport as Required<Transport<unknown, unknown>>;
     let status: SendStatus = "closed";
@@ -131,14 +126,14 @@ export class Outbox {
     } catch (error) {
       this.#owner.onFailed(error);
     }
-    if (status === "closed" || status === "dropped") this.#owner.onLost(batch.messages);
+    if (status === "closed" || status === "dropped") this.#owner.onLost(batch.length);
   }
 
   /** Forgets what waits for the turn's end: the socket is gone. */
   discard(): void {
     const batch = this.#batch;
     this.#batch = undefined;
-    if (batch) this.#owner.onLost(batch.messages);
+    if (batch) this.#owner.onLost(batch.length);
   }
 
   /** Bytes have left. */
@@ -160,10 +155,9 @@ export class Outbox {
   }
 
   #sendNow(outgoing: Outgoing): SendStatus {
-    const { transport, socket } = this.#wire;
     let status: SendStatus;
     try {
-      status = transport.send(socket, outgoing.payload, outgoing.compress);
+      status = this.#wire.transport.send(this.#socket, outgoing.payload, outgoing.compress);
     } catch (error) {
       this.#owner.onFailed(error);
       return "closed";

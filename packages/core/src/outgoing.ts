@@ -1,14 +1,12 @@
 /**
- * What leaves: messages and pings, and what one turn of the event loop produced for a connection.
+ * What leaves: messages, and what one turn of the event loop produced for a connection.
  *
  * @module
  */
 import type { Payload } from "./payload.ts";
 
-/** One message or ping on its way out, shared by everybody whom it goes to. */
+/** One message on its way out, shared by everybody whom it goes to. */
 export class Outgoing {
-  /** `message`: text or binary by the payload's type; `ping`: a control frame. */
-  readonly kind: "message" | "ping";
   /** The payload's size in bytes. */
   readonly size: number;
   /** Whether it is to be compressed where that was negotiated. */
@@ -16,8 +14,7 @@ export class Outgoing {
   #payload: Payload;
   #isKept = false;
 
-  constructor(kind: "message" | "ping", payload: Payload, size: number, compress: boolean) {
-    this.kind = kind;
+  constructor(payload: Payload, size: number, compress: boolean) {
     this.size = size;
     this.compress = compress;
     this.#payload = payload;
@@ -48,7 +45,7 @@ export interface Framer {
 export class Batch {
   /** How many bytes of payload there are from the root to here. */
   readonly size: number;
-  /** How many messages and pings there are from the root to here. */
+  /** How many messages there are from the root to here. */
   readonly length: number;
   readonly #before: Batch | undefined;
   readonly #last: Outgoing | undefined;
@@ -83,11 +80,6 @@ export class Batch {
     let frame = others.get(group);
     if (frame === undefined) others.set(group, (frame = framer.frame(this.#list(), group)));
     return frame;
-  }
-
-  /** How many messages there are, pings left out; for the rare case that somebody has to be told. */
-  get messages(): number {
-    return this.#list().filter(({ kind }) => kind === "message").length;
   }
 
   #list(): readonly Outgoing[] {

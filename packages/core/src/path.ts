@@ -51,6 +51,7 @@ export function compilePath(path: string): PathPattern {
   return {
     matches: (candidate) => exact.test(candidate),
     params: (candidate) => {
+      if (keys.length === 0) return noParams;
       const values = exact.exec(candidate) ?? [];
       // No prototype: a parameter may be called `constructor`.
       const params = Object.create(null) as Record<string, string>;
@@ -61,6 +62,9 @@ export function compilePath(path: string): PathPattern {
     },
   };
 }
+
+/** The parameters of every path that has none. */
+const noParams: AnyParams = Object.freeze(Object.create(null) as AnyParams);
 
 /** regexparam puts literal segments into its expression as they are. */
 function escapeLiteral(segment: string): string {

@@ -137,6 +137,11 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   #running = 0;
   #closing: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
+  /** What each handler is given to say once that it has settled. */
+  readonly #onDone = (): void => {
+    this.#running--;
+    this.#settle();
+  };
 
   constructor(options: VelOptions) {
     const guards: Guard[] = [];
@@ -294,10 +299,7 @@ export class VelServer extends Scope implements Vel, ConnectionOwner {
   opened(connection: LiveConnection, run: (done: () => void) => void): void {
     this.#live.add(connection);
     this.#running++;
-    run(() => {
-      this.#running--;
-      this.#settle();
-    });
+    run(this.#onDone);
     if (!this.accepting) connection.close(1001);
   }
 

@@ -68,20 +68,23 @@ export interface Transport<Socket, Frame = never> {
   terminate?(socket: Socket): void;
   /** Counts the bytes that wait to leave. Present where `capabilities.buffered` says so. */
   buffered?(socket: Socket): number;
-  /** Sends a ping of at most 125 bytes. Present where `capabilities.ping` says so. */
+  /**
+   * Sends a ping of at most 125 bytes, behind what was sent before. Present where `capabilities.ping` says so. Must not keep the
+   * data.
+   */
   ping?(socket: Socket, data?: Uint8Array): void;
   /** Stops or goes on reading. Present where `capabilities.pause` says so. */
   pause?(socket: Socket, paused: boolean): void;
   /** Counts a text's bytes in UTF-8, where the runtime does it faster than core. */
   size?(text: string): number;
 
-  // A transport that can put bytes of its own on the wire has the next three, and then all messages and pings go
-  // through them: what one turn of the event loop produced for a socket leaves in one write.
+  // A transport that can put bytes of its own on the wire has the next three, and then all messages go through them:
+  // what one turn of the event loop produced for a socket leaves in one write.
 
   /** Calls back once, when this turn of the event loop ends. */
   afterTurn?(flush: () => void): void;
   /**
-   * Builds what goes on the wire for these messages and pings, in order: once for all sockets that got the same and
+   * Builds what goes on the wire for these messages, in order: once for all sockets that got the same and
    * are of the same {@link Transport.group}.
    */
   frame?(outgoing: readonly Outgoing[], group: unknown): Frame;

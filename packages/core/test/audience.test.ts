@@ -1,5 +1,6 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Audience, createVel, type Connection, type Json } from "../src/index.ts";
+import type { LiveConnection } from "../src/live-connection.ts";
 import { open, settled, type Opened } from "./scripted-transport.ts";
 
 async function setup(count: number, onFull: "close" | "drop" = "close") {
@@ -47,6 +48,61 @@ describe("Audience.add(), delete(), has()", () => {
     audience.delete(at(0).connection);
     audience.add(at(0).connection);
     at(0).connection.close();
+    expect(audience.size).toBe(0);
+  });
+});
+
+describe("new Audience(onLeave)", () => {
+  it("tells of each connection that left by itself, once, and not of one that was deleted", async () => {
+    const left: Connection[] = [];
+    const { vel, at, errors } = await setup(3);
+    const audience = new Audience((connection) => left.push(connection));
+    const [a, b, c] = [at(0).connection, at(1).connection, at(2).connection];
+    for (const connection of [a, b, c]) audience.add(connection);
+    audience.delete(b);
+    a.close();
+    b.close();
+    c.terminate();
+    await vel.close();
+    expect(left).toEqual([a, c]);
+    expect(errors).toEqual([]);
+  });
+
+  it("knows a connection by what it was given as, also where somebody has wrapped it", async () => {
+    const { at } = await setup(1);
+    const { connection } = at(0);
+    const wrapped = new Proxy(connection, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === "function" ? (value.bind(target) as unknown) : value;
+      },
+    });
+    const left: Connection[] = [];
+    const audience = new Audience((each) => left.push(each));
+    audience.add(wrapped);
+    expect([audience.has(wrapped), audience.has(connection)]).toEqual([true, false]);
+    expect(audience.broadcast("hello")).toBe(1);
+    expect(at(0).socket.sent).toEqual(["hello"]);
+    connection.close();
+    expect(left).toEqual([wrapped]);
+    expect(audience.size).toBe(0);
+  });
+
+  it("leaves nothing on a connection that goes on", async () => {
+    const { at } = await setup(1);
+    const connection = at(0).connection as LiveConnection;
+    const held = vi.spyOn(connection, "hold");
+    const released = vi.spyOn(connection, "release");
+    const audience = new Audience();
+    for (let times = 0; times < 3; times++) {
+      audience.add(connection);
+      audience.delete(connection);
+      audience.delete(connection);
+    }
+    expect(held).toHaveBeenCalledTimes(3);
+    const [[listener] = []] = held.mock.calls;
+    expect(released).toHaveBeenLastCalledWith(listener);
+    connection.close();
     expect(audience.size).toBe(0);
   });
 });

@@ -6,13 +6,13 @@
 import type { Outgoing, Transport } from "../src/index.ts";
 import { ScriptedSocket, scriptedTransport } from "./scripted-transport.ts";
 
-/** What left, as text: bytes as `<1,2>`, pings as `ping`, or `ping <1>` with data. */
+/** What left, as text: bytes as `<1,2>`. */
 export type Frame = readonly string[];
 
 /** A socket that also records which frames it was given. */
 export class BatchingSocket extends ScriptedSocket {
   readonly frames: Frame[] = [];
-  /** Everything that left, in order, closes and cuts included. */
+  /** Everything that left, in order, pings (`ping <1>` with data), closes and cuts included. */
   readonly wire: string[] = [];
   /** Which sockets understand the same frames as this one. */
   group: unknown;
@@ -52,8 +52,8 @@ export function batchingTransport(): BatchingTransport {
     send() {
       throw new Error("A transport with frames sends nothing by itself");
     },
-    ping() {
-      throw new Error("A transport with frames pings in frames");
+    ping(socket, data = new Uint8Array(0)) {
+      if (!socket.isGone) socket.wire.push(`ping <${data.join()}>`);
     },
     close(socket, code, reason) {
       socket.wire.push(`close ${String(code)}`);
@@ -84,7 +84,6 @@ export function batchingTransport(): BatchingTransport {
   return transport;
 }
 
-function describe({ kind, payload }: Outgoing): string {
-  const text = typeof payload === "string" ? payload : `<${payload.join()}>`;
-  return kind === "ping" ? `ping ${text}` : text;
+function describe({ payload }: Outgoing): string {
+  return typeof payload === "string" ? payload : `<${payload.join()}>`;
 }

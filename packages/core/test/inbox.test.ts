@@ -2,17 +2,22 @@ import { ManualClock } from "@vel/testing";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { DisconnectError, VelError } from "../src/errors.ts";
-import { Inbox } from "../src/inbox.ts";
+import { Inbox, type Consumer } from "../src/inbox.ts";
 import { settled } from "./scripted-transport.ts";
 
 const gone = new DisconnectError({ code: 1006, reason: "", wasClean: false, by: "remote" });
 
 /** An inbox whose limit is no concern of the test. */
 function unbounded(): Inbox {
-  return new Inbox(Infinity, () => {
-    throw new Error("It cannot be full");
+  return new Inbox(Infinity, {
+    onFull() {
+      throw new Error("It cannot be full");
+    },
   });
 }
+
+/** A consumer of which only some matters. */
+const quiet: Consumer = { serial: true, begin: () => undefined, take: () => undefined, end: () => undefined };
 
 describe("Inbox.receive()", () => {
   it("hands out what waits first, then what comes, each receiver one message in order", async () => {
@@ -54,13 +59,14 @@ describe("Inbox.receive()", () => {
     const inbox = unbounded();
     const clock = new ManualClock();
     let within: Promise<unknown> | undefined;
-    inbox.consume(() => undefined, {
-      before: () => {
+    inbox.consume({
+      serial: true,
+      begin() {
         within = inbox.receive({}, clock);
         within.catch(() => undefined);
       },
-      serial: true,
-      onEnd: () => undefined,
+      take: () => undefined,
+      end: () => undefined,
     });
     await expect(within).rejects.toMatchObject({ code: "ERR_VEL_STATE" });
     await expect(inbox.receive({}, clock)).rejects.toMatchObject({ code: "ERR_VEL_STATE" });
@@ -187,8 +193,9 @@ describe("Inbox.consume()", () => {
             if (!isEnded) inbox.push(`m${String(next++)}`, 1);
           };
           for (const _ of early) push();
-          inbox.consume(
-            (payload) => {
+          inbox.consume({
+            serial,
+            take(payload) {
               expect(started, "nothing is handed over before the start has settled").toBe(true);
               expect(inCall, "no call within a call").toBe(0);
               if (serial) expect(active, "one at a time").toBe(0);
@@ -209,26 +216,23 @@ describe("Inbox.consume()", () => {
                 });
               });
             },
-            {
-              before: () => {
-                if (!slowStart) {
+            begin() {
+              if (!slowStart) {
+                started = true;
+                return undefined;
+              }
+              return new Promise<void>((resolve) => {
+                startUp = () => {
                   started = true;
-                  return undefined;
-                }
-                return new Promise<void>((resolve) => {
-                  startUp = () => {
-                    started = true;
-                    resolve();
-                  };
-                });
-              },
-              serial,
-              onEnd: () => {
-                expect(active, "the end comes after everything has settled").toBe(0);
-                ends++;
-              },
+                  resolve();
+                };
+              });
             },
-          );
+            end() {
+              expect(active, "the end comes after everything has settled").toBe(0);
+              ends++;
+            },
+          });
           for (const step of steps) {
             if (step === "push") push();
             else if (step === "within") pushWithin++;
@@ -260,7 +264,7 @@ describe("Inbox.consume()", () => {
     inbox.push("a", 1);
     inbox.discard();
     inbox.push("b", 1);
-    inbox.consume((payload) => seen.push(payload), { before: undefined, serial: true, onEnd: () => ends++ });
+    inbox.consume({ ...quiet, take: (payload) => seen.push(payload), end: () => ends++ });
     inbox.end(gone);
     inbox.end(gone);
     expect(seen).toEqual([]);
@@ -285,7 +289,7 @@ describe("Inbox.push()", () => {
   it("says when more waits than the limit, again when half of it is left, and keeps what comes all the same", async () => {
     const clock = new ManualClock();
     const said: boolean[] = [];
-    const inbox = new Inbox(1_000, (isFull) => said.push(isFull));
+    const inbox = new Inbox(1_000, { onFull: (isFull) => said.push(isFull) });
     for (let i = 0; i < 10; i++) inbox.push(`m${String(i)}`, 100); // 164 each: full with the seventh
     expect(said).toEqual([true]);
     const taken: unknown[] = [];
@@ -300,17 +304,19 @@ describe("Inbox.push()", () => {
   it("keeps the order when a sender that is told to go on does so at once", () => {
     const seen: unknown[] = [];
     let more = 3;
-    const inbox = new Inbox(200, (isFull) => {
-      if (!isFull && more > 0) for (let i = 0; i < 3; i++) inbox.push(`later ${String(more--)}`, 50);
+    const inbox = new Inbox(200, {
+      onFull(isFull) {
+        if (!isFull && more > 0) for (let i = 0; i < 3; i++) inbox.push(`later ${String(more--)}`, 50);
+      },
     });
     for (let i = 0; i < 3; i++) inbox.push(`m${String(i)}`, 50);
-    inbox.consume((payload) => seen.push(payload), { before: undefined, serial: true, onEnd: () => undefined });
+    inbox.consume({ ...quiet, take: (payload) => seen.push(payload) });
     expect(seen).toEqual(["m0", "m1", "m2", "later 3", "later 2", "later 1"]);
   });
 
   it("counts empty messages too", () => {
     const said: boolean[] = [];
-    const inbox = new Inbox(1_000, (isFull) => said.push(isFull));
+    const inbox = new Inbox(1_000, { onFull: (isFull) => said.push(isFull) });
     for (let i = 0; i < 15; i++) inbox.push("", 0);
     expect(said).toEqual([]);
     inbox.push("", 0);

@@ -728,7 +728,7 @@ describe("Outgoing.keep()", () => {
   // Node's Buffer is a Uint8Array whose slice() copies nothing: what was changed after send() once left changed.
   it("copies bytes, a Buffer's too", () => {
     for (const bytes of [new Uint8Array([1, 2, 3]), Buffer.from([1, 2, 3]), Buffer.from([0, 1, 2, 3]).subarray(1)]) {
-      const outgoing = new Outgoing("message", bytes, 3, true).keep();
+      const outgoing = new Outgoing(bytes, 3, true).keep();
       bytes.fill(9);
       expect([...(outgoing.payload as Uint8Array)]).toEqual([1, 2, 3]);
     }

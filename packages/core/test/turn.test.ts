@@ -64,7 +64,7 @@ describe("Turn.root", () => {
   it("is a new one in each turn, before anybody is flushed, so that nothing of a turn is kept", () => {
     const { turn, asked, add } = setup();
     const first = turn.root;
-    first.with(new Outgoing("message", "a", 1, true));
+    first.with(new Outgoing("a", 1, true));
     let within: unknown;
     add("a", () => {
       within = turn.root;

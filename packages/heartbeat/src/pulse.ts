@@ -5,8 +5,12 @@
  */
 import type { Clock } from "@vel/core";
 
-/** How many intervals pass between two beats at most: what is more was no time to hear anybody. */
-const mostAtOnce = 2;
+/** What is done on a beat. */
+export interface PulseOwner {
+  onBeat(): void;
+  /** Tells how long there is nothing to do, in milliseconds. */
+  wait(): number;
+}
 
 /**
  * Time that passes only while the process gets to read what comes: a loop that was blocked for a minute, a process that was
@@ -17,20 +21,29 @@ const mostAtOnce = 2;
  * next timer before it reads what has come, and the one after that when it has. So {@link Pulse.read} is two beats old.
  */
 export class Pulse {
+  /** The shortest time between two beats, in milliseconds. */
+  readonly interval: number;
+  readonly #longest: number;
   readonly #clock: Clock;
-  readonly #interval: number;
-  readonly #onBeat: () => void;
+  readonly #owner: PulseOwner;
+  #isRunning = false;
   #timer: unknown;
+  #planned = 0;
   #last = 0;
   #time = 0;
   #timeBefore = 0;
   #read = 0;
 
-  /** @param onBeat Is called every `interval` milliseconds between {@link Pulse.start} and {@link Pulse.stop}. */
-  constructor(clock: Clock, interval: number, onBeat: () => void) {
+  /**
+   * @param interval The shortest time between two beats, in milliseconds. What a beat is late by more than that does not count.
+   * @param longest The longest: a block within it is not seen, so it is what one may count by mistake.
+   * @param owner Is called between {@link Pulse.start} and {@link Pulse.stop}, as often as it says.
+   */
+  constructor(clock: Clock, interval: number, longest: number, owner: PulseOwner) {
     this.#clock = clock;
-    this.#interval = interval;
-    this.#onBeat = onBeat;
+    this.interval = interval;
+    this.#longest = Math.max(interval, longest);
+    this.#owner = owner;
   }
 
   /** The time at the last beat, in milliseconds since any moment. */
@@ -45,26 +58,30 @@ export class Pulse {
 
   /** Begins, where it has not begun. */
   start(): void {
-    if (this.#timer !== undefined) return;
+    if (this.#isRunning) return;
+    this.#isRunning = true;
     this.#last = this.#clock.now();
     this.#arm();
   }
 
   /** Leaves no timer. */
   stop(): void {
+    this.#isRunning = false;
     this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
   #arm(): void {
+    this.#planned = Math.min(Math.max(this.#owner.wait(), this.interval), this.#longest);
     this.#timer = this.#clock.setTimeout(() => {
+      this.#timer = undefined;
       const now = this.#clock.now();
       this.#read = this.#timeBefore;
       this.#timeBefore = this.#time;
-      this.#time += Math.min(now - this.#last, mostAtOnce * this.#interval);
+      this.#time += Math.min(now - this.#last, this.#planned + this.interval);
       this.#last = now;
-      this.#arm(); // first, since the beat may stop it
-      this.#onBeat();
-    }, this.#interval);
+      this.#owner.onBeat();
+      if (this.#isRunning && this.#timer === undefined) this.#arm(); // unless the beat has stopped it, or begun again
+    }, this.#planned);
   }
 }

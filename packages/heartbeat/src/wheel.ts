@@ -11,7 +11,6 @@ import type { Beat } from "./beat.ts";
  */
 export class Wheel {
   readonly #slots: (Set<Beat> | undefined)[];
-  /** The slot that was passed last, counted on from turn to turn. */
   #passed = 0;
   #size = 0;
 
@@ -23,6 +22,11 @@ export class Wheel {
   /** How many connections are on it. */
   get size(): number {
     return this.#size;
+  }
+
+  /** The slot that was passed last, counted on from turn to turn. */
+  get passed(): number {
+    return this.#passed;
   }
 
   /** Puts a connection into the last slot to come of those that hold no more than their share. */

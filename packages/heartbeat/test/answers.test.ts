@@ -12,7 +12,7 @@ async function ask(): Promise<World & Peer> {
   world = setup(policy);
   world.manager.observe(world.vel);
   const peer = await joinSilently(world);
-  await world.clock.advance(19_900);
+  await world.clock.advance(19_700);
   while (peer.pings.length === 0) await world.clock.advance(10);
   expect(world.events.splice(0)).toEqual(["ping"]);
   // Not spread: the peer's end is a getter.

@@ -30,8 +30,18 @@ interface Body {
   readonly size: number;
 }
 
+/** The last ping that was built: a heartbeat asks many the same. */
+let lastPing = Buffer.of(fin | ping, 0);
+
+/** Builds the frame of a ping, in memory that is not written to again. */
+export function buildPing(data: Uint8Array): Buffer {
+  if (lastPing.byteLength === 2 + data.byteLength && lastPing.subarray(2).equals(data)) return lastPing;
+  lastPing = Buffer.concat([Buffer.of(fin | ping, data.byteLength), data]);
+  return lastPing;
+}
+
 /**
- * Builds the frames of several messages and pings into one buffer: they leave in one write, and every socket that got
+ * Builds the frames of several messages into one buffer: they leave in one write, and every socket that got
  * the same gets the same buffer.
  */
 export function buildFrames(list: readonly Outgoing[], deflate: Deflate | undefined): Buffer {
@@ -49,8 +59,7 @@ export function buildFrames(list: readonly Outgoing[], deflate: Deflate | undefi
   return buffer;
 }
 
-function bodyOf({ kind, payload, size, compress }: Outgoing, deflate: Deflate | undefined): Body {
-  if (kind === "ping") return { opcode: fin | ping, payload, size };
+function bodyOf({ payload, size, compress }: Outgoing, deflate: Deflate | undefined): Body {
   const opcode = fin | (typeof payload === "string" ? text : binary);
   if (!deflate || !compress || size < deflate.threshold || size > largestDeflated) return { opcode, payload, size };
   const { windowBits } = deflate;

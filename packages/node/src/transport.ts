@@ -6,11 +6,13 @@
 import { readFileSync } from "node:fs";
 import type { Duplex } from "node:stream";
 import type { Connection, Host, Transport } from "@vel/core";
-import { buildFrames, type Deflate } from "./frame.ts";
+import { buildFrames, buildPing, type Deflate } from "./frame.ts";
 import type { WsSocket } from "./ws.ts";
 
 /** `ws`'s name for a socket that is open. */
 const OPEN = 1;
+
+const noBytes = new Uint8Array(0);
 
 /** Where a socket keeps its {@link Link}. */
 const link: unique symbol = Symbol("vel.link");
@@ -93,8 +95,9 @@ const transport: Transport<WsSocket, Buffer> = {
     ws.terminate();
   },
   buffered: (ws) => ws.bufferedAmount,
-  ping(ws, data) {
-    ws.ping(data && Buffer.from(data));
+  ping(ws, data = noBytes) {
+    const { net } = (ws as LinkedSocket)[link];
+    if (ws.readyState === OPEN && net.writable) net.write(buildPing(data));
   },
   pause(ws, paused) {
     if (paused) ws.pause();
@@ -115,7 +118,10 @@ export const throughWs: Transport<WsSocket, Buffer> = {
     return transport.send(ws, payload, compress);
   },
   close: transport.close.bind(transport),
-  ...pick("terminate", "buffered", "ping", "pause", "size"),
+  ping(ws, data = noBytes) {
+    if (ws.readyState === OPEN) ws.ping(Buffer.from(data));
+  },
+  ...pick("terminate", "buffered", "pause", "size"),
 };
 
 /**

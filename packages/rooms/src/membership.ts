@@ -71,7 +71,9 @@ export class Membership {
   readonly moderation: Moderation;
   readonly history: History<Message> | undefined;
   readonly events: EventEmitter<RoomEvents>;
-  readonly #audience = new Audience();
+  readonly #audience = new Audience((connection) => {
+    this.leave(connection, "disconnected");
+  });
   readonly #owner: MembershipOwner;
   /** The users with a place: those inside, and those about whom `canJoin` still thinks. */
   readonly #places = new Tally<string>();
@@ -123,7 +125,12 @@ export class Membership {
   async join(connection: Connection, request: JoinRequest): Promise<void> {
     const { userId, since } = request;
     this.#assertMayEnter(connection, userId);
-    const giveBack = this.#takePlace(connection, userId);
+    this.#takePlace(connection, userId);
+    let isTaken = true;
+    const giveBack = (): void => {
+      if (isTaken) this.#givePlaceBack(connection, userId);
+      isTaken = false;
+    };
     let seat: Seat;
     let stopListening: Unsubscribe | undefined;
     let renewals: Renewals | undefined;
@@ -140,16 +147,13 @@ export class Membership {
       this.#assertMayEnter(connection, userId);
       if (isAllowed !== true) throw this.#error("ERR_VEL_ROOM_FORBIDDEN", `${JSON.stringify(userId)} is not let in`);
       seat = this.roster.enter(this.name, connection, request);
-      seat.giveBack = this.#takePlace(connection, userId);
+      this.#takePlace(connection, userId);
     } finally {
       stopListening?.();
       renewals?.close();
       giveBack();
     }
     this.#audience.add(connection);
-    seat.release = connection.onClosing(() => {
-      this.#depart(seat, "disconnected");
-    });
     let join: Join;
     try {
       join = { connection, first: seat.first, missed: this.#catchUp(connection, since) };
@@ -185,7 +189,7 @@ export class Membership {
 
   /** Puts a user out with all connections; false when he is not in. All are out before the first leave is told. */
   expel(userId: string, why: Expulsion, reason: string | undefined): boolean {
-    const connections = [...(this.roster.users.get(userId)?.connections ?? [])];
+    const connections = [...(this.roster.users.get(userId) ?? [])];
     this.roster.unpartAll(userId);
     this.#putOut(connections, why, reason);
     return connections.length > 0;
@@ -294,18 +298,16 @@ export class Membership {
   }
 
   /** Takes a place for a user, who has one as long as one of his is not given back. */
-  #takePlace(connection: Connection, userId: string): Unsubscribe {
+  #takePlace(connection: Connection, userId: string): void {
     this.#places.add(userId);
     this.#owner.entered(connection, this);
     if (this.#places.size === 1) this.#owner.occupied(this);
-    let isTaken = true;
-    return () => {
-      if (!isTaken) return;
-      isTaken = false;
-      this.#places.remove(userId);
-      this.#owner.exited(connection, this);
-      if (this.#places.size === 0) this.#owner.vacated(this);
-    };
+  }
+
+  #givePlaceBack(connection: Connection, userId: string): void {
+    this.#places.remove(userId);
+    this.#owner.exited(connection, this);
+    if (this.#places.size === 0) this.#owner.vacated(this);
   }
 
   #complete(seat: Seat, join: Join): void {
@@ -342,9 +344,8 @@ export class Membership {
 
   #remove(seat: Seat): boolean {
     if (!this.roster.exit(seat)) return false;
-    seat.release?.();
     this.#audience.delete(seat.connection);
-    seat.giveBack?.();
+    this.#givePlaceBack(seat.connection, seat.user.id);
     return true;
   }
 

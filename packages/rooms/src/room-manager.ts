@@ -378,17 +378,17 @@ export class RoomManager<R extends Room<any, any> = Room> implements AsyncDispos
   }
 
   #membershipsOf(connection: Connection): Membership[] {
-    const places = [...(this.#visits.get(connection) ?? [])];
-    return places.filter(({ roster }) => roster.get(connection) !== undefined);
+    const rooms = [...(this.#visits.get(connection)?.rooms ?? [])];
+    return rooms.filter(({ roster }) => roster.get(connection) !== undefined);
   }
 
   #assertFewRooms(name: string, connection: Connection): void {
-    const visits = this.#visits.get(connection);
+    const rooms = this.#visits.get(connection)?.rooms;
     const members = this.#find(name)?.members;
-    if (!visits || visits.size < this.#maxRoomsPerConnection || (members && visits.has(members))) return;
+    if (!rooms || rooms.size < this.#maxRoomsPerConnection || (members && rooms.has(members))) return;
     throw new VelError<RoomErrorCode>(
       "ERR_VEL_ROOM_LIMIT",
-      `Cannot join room ${quote(name)}: connection "${connection.id}" is in ${String(visits.size)} rooms already`,
+      `Cannot join room ${quote(name)}: connection "${connection.id}" is in ${String(rooms.size)} rooms already`,
     );
   }
 

@@ -41,7 +41,9 @@ export interface RoomUser<Data = unknown> {
 /** The user behind the {@link RoomUser} interface. The room's {@link Roster} alone changes it. */
 export class Member implements RoomUser {
   readonly id: string;
-  readonly connections: Set<Connection> = new Set<Connection>();
+  /** The only connection, until there is another or somebody looks: a Set would be half of what a member costs. */
+  #only: Connection | undefined;
+  #all: Set<Connection> | undefined;
   role: UserRole = "member";
   meta: unknown = undefined;
   /** Joins that have begun and whose leave has not been told yet. */
@@ -58,11 +60,38 @@ export class Member implements RoomUser {
     this.#encode = encode;
   }
 
+  get connections(): Set<Connection> {
+    this.#all ??= new Set(this);
+    this.#only = undefined;
+    return this.#all;
+  }
+
+  /** How many connections there are. */
+  get size(): number {
+    return this.#all?.size ?? (this.#only ? 1 : 0);
+  }
+
+  [Symbol.iterator](): IterableIterator<Connection> {
+    return (this.#all ?? (this.#only ? [this.#only] : [])).values();
+  }
+
+  /** Takes in a connection that is not in. */
+  add(connection: Connection): void {
+    if (this.size > 0 || this.#all) this.connections.add(connection);
+    else this.#only = connection;
+  }
+
+  /** Lets out a connection that is in. */
+  delete(connection: Connection): void {
+    if (this.#all) this.#all.delete(connection);
+    else this.#only = undefined;
+  }
+
   send(message: Message): number {
     const payload = this.#encode(message);
     let addressed = 0;
     // A connection whose buffer is full may be closed, and so removed, meanwhile: a Set's iterator survives that.
-    for (const connection of this.connections) {
+    for (const connection of this) {
       connection.send(payload);
       addressed++;
     }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { VelError, type Connection, type Message, type Payload, type Unsubscribe } from "@vel/core";
+import { VelError, type Connection, type Message, type Payload } from "@vel/core";
 import type { RoomErrorCode } from "./errors.ts";
 import type { JoinRequest } from "./join-options.ts";
 import type { LeaveReason } from "./room-events.ts";
@@ -28,10 +28,6 @@ export interface Seat {
   left: LeaveReason | undefined;
   /** Whether `canJoin` is being asked about it again. */
   isInQuestion: boolean;
-  /** Stops listening to the connection. */
-  release: Unsubscribe | undefined;
-  /** Gives the user's place back to others. */
-  giveBack: Unsubscribe | undefined;
 }
 
 /**
@@ -135,14 +131,12 @@ export class Roster {
       joined: false,
       left: undefined,
       isInQuestion: false,
-      release: undefined,
-      giveBack: undefined,
     };
     user.stays++;
     this.#staying.set(userId, user);
     this.users.set(userId, user);
     this.#seats.set(connection, seat);
-    user.connections.add(connection);
+    user.add(connection);
     this.#describe(user);
     return seat;
   }
@@ -152,8 +146,8 @@ export class Roster {
     const { user, connection } = seat;
     if (this.#seats.get(connection) !== seat) return false;
     this.#seats.delete(connection);
-    user.connections.delete(connection);
-    if (user.connections.size > 0) this.#describe(user);
+    user.delete(connection);
+    if (user.size > 0) this.#describe(user);
     else {
       this.users.delete(user.id);
       this.remember(seat);
@@ -216,7 +210,7 @@ export class Roster {
   #describe(user: Member): void {
     user.role = "member";
     user.meta = undefined;
-    for (const connection of user.connections) {
+    for (const connection of user) {
       const seat = this.#seats.get(connection);
       user.role = seat?.role ?? user.role;
       if (seat?.meta !== undefined) user.meta = seat.meta;

@@ -81,14 +81,17 @@ export function codeOf(call: () => unknown): string | undefined {
 }
 
 /** A connection that counts who listens to its renewals. */
-export function counted(connection: Connection): { connection: Connection; listeners: () => number } {
+export function counted(
+  connection: Connection,
+  registers: "onClosing" | "onRenew" = "onRenew",
+): { connection: Connection; listeners: () => number } {
   let listeners = 0;
   const proxy = new Proxy(connection, {
     get(target, key) {
-      if (key === "onRenew") {
-        return (listener: () => MaybePromise<void>) => {
+      if (key === registers) {
+        return (listener: () => void) => {
           listeners++;
-          const off = target.onRenew(listener);
+          const off = target[registers](listener);
           return () => {
             listeners--;
             off();

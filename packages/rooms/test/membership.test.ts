@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { DisconnectError, type MaybePromise } from "@vel/core";
 import { Room, RoomManager, type Join, type Leave, type RoomUser } from "@vel/rooms";
 import { settle } from "@vel/testing";
-import { gate, LogRoom, peers, take, type Gate } from "./kit.ts";
+import { counted, gate, LogRoom, peers, take, type Gate } from "./kit.ts";
 
 /** A room whose `onJoin` of a user waits for a gate, if there is one. */
 class GatedRoom extends LogRoom {
@@ -193,24 +193,15 @@ describe("RoomManager.join()", () => {
 describe("RoomManager.leave()", () => {
   it("leaves nothing behind on a connection that goes on", async () => {
     const { peer } = peers();
-    const { connection } = await peer();
-    let listeners = 0;
-    const { onClosing } = connection;
-    connection.onClosing = (listener) => {
-      const off = onClosing.call(connection, listener);
-      listeners++;
-      return () => {
-        listeners--;
-        off();
-      };
-    };
+    const { connection: inner } = await peer();
+    const { connection, listeners } = counted(inner, "onClosing");
     const rooms = new RoomManager();
     for (let i = 0; i < 10; i++) {
       await rooms.join("lobby", connection);
-      expect(listeners).toBeGreaterThan(0);
+      expect(listeners()).toBeGreaterThan(0);
       rooms.leave("lobby", connection);
     }
-    expect(listeners).toBe(0);
+    expect(listeners()).toBe(0);
   });
 });
 

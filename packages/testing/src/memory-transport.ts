@@ -63,7 +63,7 @@ export function memoryTransport(options: MemoryTransportOptions = {}): Transport
       afterTurn,
       frame: (outgoing: readonly Outgoing[]) => outgoing,
       sendFrame(socket: MemorySocket, frame: readonly Outgoing[]) {
-        for (const { kind, payload } of frame) socket.sendFromServer(kind, payload);
+        for (const { payload } of frame) socket.sendFromServer("message", payload);
         return "sent";
       },
     }),
