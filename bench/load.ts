@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { clientFrame, openClient } from "./client.ts";
+import { cpuMicros } from "./processes.ts";
 import { paths } from "./protocol.ts";
 
 /** A case of the benchmark. Sizes are bytes. */
@@ -124,7 +124,7 @@ function readSequence(chunk: Buffer, start: number): number {
 /** Runs a tenth to warm up, then the whole; `run` resolves when so many messages have come. */
 async function measure(delivered: number, run: (count: number) => Promise<void>): Promise<LoadResult> {
   await run(Math.ceil(delivered / 10));
-  const cpu = serverCpu();
+  const cpu = cpuMicros(serverPid);
   const own = process.cpuUsage();
   const started = performance.now();
   await run(delivered);
@@ -132,15 +132,8 @@ async function measure(delivered: number, run: (count: number) => Promise<void>)
   const used = process.cpuUsage(own);
   return {
     delivered,
-    serverCpuMicros: serverCpu() - cpu,
+    serverCpuMicros: cpuMicros(serverPid) - cpu,
     elapsedMillis,
     generatorLoad: (used.user + used.system) / 1000 / elapsedMillis,
   };
-}
-
-/** User and system time of the server's process, in microseconds (proc(5): fields 14 and 15, 100 ticks a second). */
-function serverCpu(): number {
-  const stat = readFileSync(`/proc/${String(serverPid)}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }

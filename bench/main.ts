@@ -7,11 +7,11 @@
  *
  * @module
  */
-import { execFile, spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { cpus, release } from "node:os";
 import { promisify } from "node:util";
 import type { Case, LoadResult } from "./load.ts";
+import { machine, median, pinned } from "./processes.ts";
 
 const run = promisify(execFile);
 
@@ -45,12 +45,9 @@ const cases: Readonly<Record<string, Case>> = {
 
 const rounds = Number(process.argv[2] ?? 5);
 const only = process.argv[3];
-const canPin = cpus().length > 1 && spawnSync("taskset", ["-V"]).status === 0;
 const options = ["--conditions=@vel/source"];
 
-console.log(
-  `${cpus()[0]?.model ?? "unknown CPU"}, ${String(cpus().length)} cores, Linux ${release()}, Node ${process.version}`,
-);
+console.log(machine());
 console.log(
   `Median of ${String(rounds)} interleaved rounds; server CPU in µs a message (ratio to ws; generator's load)\n`,
 );
@@ -84,7 +81,7 @@ async function measure(file: string, what: Case): Promise<LoadResult> {
   try {
     const [line] = (await once(server.stdout ?? server, "data")) as [Buffer];
     const port = line.toString().trim();
-    const load = pinned(1, ["load.ts", port, String(server.pid), JSON.stringify(what)]);
+    const load = pinned(1, process.execPath, [...options, "load.ts", port, String(server.pid), JSON.stringify(what)]);
     const { stdout } = await run(load.command, load.args, { cwd: import.meta.dirname, timeout: 120_000 });
     return JSON.parse(stdout) as LoadResult;
   } finally {
@@ -93,22 +90,6 @@ async function measure(file: string, what: Case): Promise<LoadResult> {
 }
 
 function start(core: number, file: string): ChildProcess {
-  const { command, args } = pinned(core, [file]);
+  const { command, args } = pinned(core, process.execPath, [...options, file]);
   return spawn(command, args, { cwd: import.meta.dirname, stdio: ["ignore", "pipe", "inherit"] });
-}
-
-/** `taskset` executes the command in its own place, so the process id is the command's. */
-function pinned(core: number, args: readonly string[]): { command: string; args: string[] } {
-  const node = [process.execPath, ...options, ...args];
-  return canPin
-    ? { command: "taskset", args: ["-c", String(core), ...node] }
-    : { command: process.execPath, args: node.slice(1) };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1
-    ? (sorted[middle] ?? NaN)
-    : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2;
 }
